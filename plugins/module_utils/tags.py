@@ -10,6 +10,15 @@ ENVIRONMENT = "spot.platform/environment"
 MANAGED_BY = "spot.platform/managed-by"
 TARGET = "spot.platform/target"
 """On a group: the capacity that the application wants, in the group's unit, without On-Demand fallback."""
+MINIMUM = "spot.platform/min"
+MAXIMUM = "spot.platform/max"
+"""On a group: the bounds of the target. The group's own MaxSize is larger, by what fallback may add."""
+ON_DEMAND_BASE = "spot.platform/on-demand-base"
+"""On a group: the On-Demand capacity that the application always wants; what is in force above it is fallback."""
+FALLBACK = "spot.platform/fallback"
+"""On a group: ``on_demand`` or ``none``."""
+UNIT = "spot.platform/unit"
+"""On a group: ``vcpus`` or ``instances``, what the figures above count."""
 
 
 def of(app: str, environment: str) -> dict[str, str]:
