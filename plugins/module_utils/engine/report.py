@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report: fleets, activity and cost of an environment in one JSON document, and its charts' outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+REGION_KEYS = (
+    "region",
+    "group",
+    "kind",
+    "unit",
+    "target",
+    "serving",
+    "serving_min",
+    "spot",
+    "on_demand",
+    "fallback",
+    "pools",
+    "cost_per_hour",
+    "on_demand_cost_per_hour",
+    "savings_percent",
+    "cost",
+    "timeline",
+)
+
+
+def compose(
+    fleets: Iterable[Mapping[str, Any]],
+    events: Iterable[Mapping[str, Any]],
+    generated_at: str,
+    errors: Iterable[str] = (),
+) -> dict[str, Any]:
+    """The report of ``estate_info``'s fleets and of activity events (newest first in the result).
+
+    ``apps`` has one entry an application, each with one entry a region; ``cost`` sums the regions' dollars over
+    their common basis; ``errors`` says what could not be seen. ``generated_at`` is RFC 3339.
+    """
+    fleets = sorted(fleets, key=lambda fleet: (fleet["app"], fleet["region"]))
+    apps: dict[str, list[dict[str, Any]]] = {}
+    for fleet in fleets:
+        apps.setdefault(fleet["app"], []).append({key: fleet.get(key) for key in REGION_KEYS})
+    return {
+        "generated_at": generated_at,
+        "apps": [{"name": name, "regions": regions} for name, regions in apps.items()],
+        "events": sorted(events, key=lambda event: str(event.get("time", "")), reverse=True),
+        "cost": total_cost([fleet["cost"] for fleet in fleets if fleet.get("cost")]),
+        "errors": list(errors),
+    }
+
+
+def total_cost(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sum of the fleets' costs in USD, since the earliest of their beginnings; savings in percent, one place."""
+    spent = round(sum(cost["spot_platform"] for cost in costs), 6)
+    instead = round(sum(cost["all_on_demand"] for cost in costs), 6)
+    return {
+        "since": min((cost["since"] for cost in costs if cost.get("since")), default=None),
+        "spot_platform": spent,
+        "all_on_demand": instead,
+        "savings_percent": round(100 * (1 - spent / instead), 1) if instead else 0.0,
+        "basis": next((cost["basis"] for cost in costs if cost.get("basis")), None),
+    }
+
+
+def chart(timeline: Sequence[Mapping[str, Any]], target: float, until: str, size: tuple[int, int]) -> dict[str, Any]:
+    """Outlines, as SVG path data, of Spot and of On-Demand capacity stacked on it, and the height of the target.
+
+    ``timeline``: ``{"time", "spot", "on_demand"}`` in order of time, each holding until the next and the last one
+    ``until``. ``size``: width and height in the drawing's units. Empty outlines when there is nothing to draw.
+    """
+    width, height = size
+    moments = [parse(point["time"]) for point in timeline]
+    if not moments:
+        return {"spot": "", "on_demand": "", "target_y": height, "start": None, "end": until, "top": 0}
+    end = max(parse(until), moments[-1])
+    span = (end - moments[0]).total_seconds() or 1.0
+    top = max([target, *(point["spot"] + point["on_demand"] for point in timeline)]) * 1.1 or 1.0
+
+    def outline(lower: Sequence[float], upper: Sequence[float]) -> str:
+        edges = [(moment - moments[0]).total_seconds() / span * width for moment in [*moments, end]]
+        there, back = [], []
+        for number, value in enumerate(upper):
+            y = height - value / top * height
+            there.append(f"{edges[number]:.1f},{y:.1f} {edges[number + 1]:.1f},{y:.1f}")
+        for number in reversed(range(len(lower))):
+            y = height - lower[number] / top * height
+            back.append(f"{edges[number + 1]:.1f},{y:.1f} {edges[number]:.1f},{y:.1f}")
+        return "M" + " L".join(there + back) + "Z"
+
+    spot = [float(point["spot"]) for point in timeline]
+    both = [point["spot"] + float(point["on_demand"]) for point in timeline]
+    return {
+        "spot": outline([0.0] * len(spot), spot),
+        "on_demand": outline(spot, both),
+        "target_y": round(height - target / top * height, 1),
+        "start": timeline[0]["time"],
+        "end": until,
+        "top": top,
+    }
+
+
+def parse(moment: str) -> datetime:
+    """The aware time that an RFC 3339 text means; raises ``ValueError`` for any other text."""
+    return datetime.fromisoformat(moment.replace("Z", "+00:00"))

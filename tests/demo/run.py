@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demo: two applications in two regions on the embedded sandbox, through a Spot drought and back.
+
+It runs the same playbooks that a user runs, plays the market's part through the sandbox's control interface, and
+asserts what each act is meant to show: it exits 1 when the platform did not do what this page promises.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+REGIONS = ("us-east-1", "eu-west-1")
+HIT = "us-east-1"
+"""The region that the drought strikes; the other one shows that nothing happens to it."""
+
+
+class DemoError(Exception):
+    """The platform did not do what the demo shows; the text says what was expected and what was seen."""
+
+
+class Demo:
+    """One run: where it writes, what it started, and how long each act took."""
+
+    def __init__(self, output: Path, keep: bool) -> None:
+        self.output = output
+        self.keep = keep
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.acts: list[dict[str, Any]] = []
+        self.child: subprocess.Popen[str] | None = None
+        self.environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "SPOT_SANDBOX_URL": self.url,
+            "SPOT_ACTIVITY_FILE": str(output / "activity.jsonl"),
+        }
+
+    @contextmanager
+    def act(self, title: str):
+        """Announce an act, time it, and keep its time for the table at the end."""
+        print(f"\n{title}", flush=True)
+        started = time.monotonic()
+        yield
+        self.acts.append({"act": title, "seconds": round(time.monotonic() - started, 1)})
+
+    def playbook(self, name: str, **variables: Any) -> str:
+        """Run a playbook of the collection as a user would and return its output; raise ``DemoError`` if it fails."""
+        command = ["ansible-playbook", f"spot.platform.{name}"]
+        for key, value in variables.items():
+            command += ["-e", json.dumps({key: value})]
+        shown = " ".join(command[:2] + [f"-e {key}={value}" for key, value in variables.items()])
+        print(f"  $ {shown}", flush=True)
+        log = self.output / f"{len(list(self.output.glob('*.log'))) + 1:02d}-{name}.log"
+        lines: list[str] = []
+        with Progress() as progress, open(log, "w", encoding="utf-8") as stream:
+            self.child = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,
+            )
+            for line in self.child.stdout or ():
+                stream.write(line)
+                lines.append(line.rstrip("\n"))
+                if line.startswith(("TASK [", "PLAY [")):
+                    progress.say(line[line.index("[") + 1 : line.rindex("]")])
+            status = self.child.wait()
+            self.child = None
+        if status != 0:
+            tail = "\n    ".join(lines[-25:])
+            raise DemoError(f"{shown} ended with status {status}; its last lines (all of them in {log}):\n    {tail}")
+        return "\n".join(lines)
+
+    def control(self, path: str, **body: Any) -> Any:
+        """Ask the sandbox's control interface: POST with a body, GET without."""
+        data = json.dumps(body).encode() if body else None
+        request = urllib.request.Request(f"{self.url}/sandbox/{path}", data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 (loopback, our own server)
+            return json.load(answer)
+
+    def pass_time(self, seconds: int, why: str) -> None:
+        """Let sandbox time pass."""
+        print(f"  ... {seconds // 60} min {seconds % 60:02d} s pass: {why}", flush=True)
+        self.control("clock", advance=seconds)
+
+    def fleets(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The fleets as ``platform_status`` sees them, by application and region; prints its table."""
+        snapshot = self.output / "status.json"
+        output = self.playbook("platform_status", platform_status_file=str(snapshot))
+        print(table_of(output), flush=True)
+        return {(fleet["app"], fleet["region"]): fleet for fleet in json.loads(snapshot.read_text("utf-8"))["fleets"]}
+
+    def stop(self) -> None:
+        """End what was started, also half-way."""
+        if self.child and self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGTERM)
+            self.child.wait(timeout=20)
+        if self.keep:
+            print(f"\nThe sandbox stays up at {self.url}; stop it with:\n  {self.stop_command()}")
+            return
+        subprocess.run(self.stop_command().split(), cwd=ROOT, env=self.environment, check=False, capture_output=True)
+
+    def stop_command(self) -> str:
+        """The command that ends this run's sandbox."""
+        return (
+            f"ansible-playbook spot.platform.sandbox -e state=stopped -e port={self.port}"
+            f" -e sandbox_directory={self.output / 'sandbox'}"
+        )
+
+
+class Progress:
+    """The name of the running task and its seconds, on one line that overwrites itself on a terminal."""
+
+    def __init__(self) -> None:
+        self.text = "starting"
+        self.started = time.monotonic()
+        self.terminal = sys.stdout.isatty()
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.draw, daemon=True)
+
+    def __enter__(self) -> "Progress":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.done.set()
+        self.thread.join()
+        if self.terminal:
+            print("\r\033[K", end="")
+        print(f"    done in {time.monotonic() - self.started:.1f} s", flush=True)
+
+    def say(self, text: str) -> None:
+        """Name what runs now."""
+        self.text = text
+
+    def draw(self) -> None:
+        """A line that is redrawn on a terminal; elsewhere a line every ten seconds."""
+        while not self.done.wait(0.2 if self.terminal else 10):
+            line = f"    {time.monotonic() - self.started:5.0f} s  {self.text}"
+            print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="" if self.terminal else "\n", flush=True)
+
+
+def free_port(preferred: int = 5566) -> int:
+    """``preferred`` when nothing listens there, else any free port of loopback."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoError("no free port on 127.0.0.1")
+
+
+def table_of(output: str) -> str:
+    """The status table out of a playbook's output: the list that its last task shows."""
+    start, end = output.rfind("["), output.rfind("]")
+    lines = [line.strip().strip(",").strip('"') for line in output[start + 1 : end].splitlines()]
+    return "\n".join(f"    {line}" for line in lines if line)
+
+
+def expect(true: bool, what: str, seen: Any) -> None:
+    """Raise ``DemoError`` unless ``true``."""
+    if not true:
+        raise DemoError(f"expected {what}; seen: {json.dumps(seen, default=str)[:1500]}")
+    print(f"  ok: {what}", flush=True)
+
+
+def drought(demo: Demo) -> None:
+    """Take a Spot pool, then a zone in a tight market; give it back; at each step say what the platform did."""
+    with demo.act("3. A Spot pool disappears"):
+        before = demo.fleets()[("web", HIT)]
+        pool = max((pool for pool in before["pools"] if pool["lifecycle"] == "spot"), key=lambda pool: pool["capacity"])
+        print(f"  The market takes {pool['instance_type']} in {pool['zone']} away (two minutes' notice).")
+        demo.control("capacity", region=HIT, zone=pool["zone"], instance_type=pool["instance_type"], room=0)
+        demo.pass_time(300, "notice, interruption, and the group replaces from its other pools")
+        demo.playbook("capacity_reconcile")
+        after = demo.fleets()[("web", HIT)]
+        expect(after["serving"] >= after["target"], "web serves its target again from other Spot pools", after)
+        expect(after["fallback"] == 0, "no On-Demand was needed for that", after)
+
+    with demo.act("4. Spot runs dry and a whole zone disappears"):
+        zones: dict[str, float] = {}
+        for pool in after["pools"]:
+            if pool["lifecycle"] == "spot":
+                zones[pool["zone"]] = zones.get(pool["zone"], 0) + pool["capacity"]
+        zone = max(zones, key=lambda name: (zones[name], name))
+        print(f"  No pool of {HIT} has room for another Spot Instance, and {zone} takes back what it lent.")
+        demo.control("capacity", region=HIT, room=0, interrupt=False)
+        demo.control("capacity", region=HIT, zone=zone, room=0)
+        demo.pass_time(300, "the zone's Spot Instances end, and the group finds no other")
+        short = demo.fleets()[("web", HIT)]
+        expect(short["serving"] < short["target"], "web is short: an Auto Scaling group alone has no fallback", short)
+        demo.playbook("capacity_reconcile")
+        demo.pass_time(120, "On-Demand starts")
+        covered = demo.fleets()[("web", HIT)]
+        expect(covered["fallback"] > 0, "On-Demand covers what Spot lacks", covered)
+        expect(covered["serving"] >= covered["target"], "web serves its target", covered)
+
+    with demo.act("5. Spot comes back"):
+        print(f"  The market gives {HIT} its room again.")
+        demo.control("capacity", region=HIT, room=None)
+        demo.pass_time(600, "the group launches the Spot Instances that it kept asking for")
+        demo.playbook("capacity_reconcile")
+        demo.pass_time(300, "surplus On-Demand drains and ends")
+        demo.playbook("capacity_reconcile")
+        back = demo.fleets()[("web", HIT)]
+        expect(back["fallback"] == 0, "On-Demand was given back", back)
+        expect(back["serving"] >= back["target"], "web serves its target from Spot", back)
+        other = demo.fleets()[("web", REGIONS[1])]
+        expect(other["serving_min"] >= other["target"], f"{REGIONS[1]} never noticed", other)
+
+
+def run(demo: Demo) -> dict[str, Any]:
+    """All acts in order; returns the report that was written."""
+    started = time.monotonic()
+    with demo.act("1. Start an AWS to play with"):
+        demo.playbook("sandbox", state="started", port=demo.port, sandbox_directory=str(demo.output / "sandbox"))
+    with demo.act(f"2. Onboard two applications in {' and '.join(REGIONS)}"):
+        demo.playbook("app_onboard")
+        demo.pass_time(120, "instances start and become healthy")
+        fleets = demo.fleets()
+        expect(len(fleets) == 2 * len(REGIONS), "two applications run in two regions", sorted(fleets))
+        for fleet in fleets.values():
+            name = f"{fleet['app']} in {fleet['region']}"
+            expect(fleet["serving"] >= fleet["target"], f"{name} serves its target of {fleet['target']}", fleet)
+            expect(fleet["spot"] > fleet["on_demand"], f"{name} runs mostly on Spot", fleet)
+    drought(demo)
+    with demo.act("6. What happened, and what was saved"):
+        demo.playbook("platform_report", dashboard_directory=str(demo.output))
+    path = demo.output / "report.json"
+    report = json.loads(path.read_text("utf-8"))
+    report["duration_seconds"] = round(time.monotonic() - started, 1)
+    report["acts"] = demo.acts
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    kinds = [event["kind"] for event in report["events"]]
+    expect("capacity.fallback" in kinds and "capacity.returned" in kinds, "the activity tells of both turns", kinds)
+    expect(report["cost"]["savings_percent"] > 0, "running on Spot cost less than On-Demand", report["cost"])
+    return report
+
+
+def summary(report: dict[str, Any], output: Path) -> None:
+    """What a person wants to know at the end."""
+    cost = report["cost"]
+    print("\nWhere the time went")
+    for act in report["acts"]:
+        print(f"  {act['seconds']:6.1f} s  {act['act']}")
+    print(f"  {report['duration_seconds']:6.1f} s  in all")
+    print("\nWhat it cost (sandbox time, real market figures)")
+    print(f"  on spot.platform   {cost['spot_platform']:9.4f} USD")
+    print(f"  all On-Demand      {cost['all_on_demand']:9.4f} USD")
+    print(f"  saved              {cost['savings_percent']:9.1f} %")
+    print(f"\nThe page:   {output / 'index.html'}\nThe report: {output / 'report.json'}")
+
+
+def main() -> int:
+    """Run the demo; 0 when all that it shows is true."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "demo", help="where the report goes")
+    parser.add_argument("--keep", action="store_true", help="leave the sandbox running at the end")
+    options = parser.parse_args()
+    output = options.output.resolve()
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    demo = Demo(output, options.keep)
+    try:
+        report = run(demo)
+        summary(report, output)
+    except DemoError as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; stopping what was started.", file=sys.stderr)
+        return 130
+    finally:
+        demo.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

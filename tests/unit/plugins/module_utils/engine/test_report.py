@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.spot.platform.plugins.module_utils.engine.report import chart, compose, parse, total_cost
+
+NOW = "2026-01-31T12:00:00.000Z"
+
+
+def fleet(app, region, **more):
+    return {
+        "app": app,
+        "region": region,
+        "cost": {"since": "2026-01-31T11:00:00.000Z", "spot_platform": 0.25, "all_on_demand": 1.0, "basis": "estimated"},
+        **more,
+    }
+
+
+def test_fleets_are_grouped_by_app_and_sorted_by_region():
+    report = compose([fleet("web", "us-east-1"), fleet("api", "us-east-1"), fleet("web", "eu-west-1")], [], NOW)
+    assert [(app["name"], [region["region"] for region in app["regions"]]) for app in report["apps"]] == [
+        ("api", ["us-east-1"]),
+        ("web", ["eu-west-1", "us-east-1"]),
+    ]
+
+
+def test_cost_is_the_sum_and_savings_follow_from_it():
+    report = compose([fleet("web", "us-east-1"), fleet("web", "eu-west-1")], [], NOW)
+    assert report["cost"] == {
+        "since": "2026-01-31T11:00:00.000Z",
+        "spot_platform": 0.5,
+        "all_on_demand": 2.0,
+        "savings_percent": 75.0,
+        "basis": "estimated",
+    }
+
+
+def test_nothing_ran_means_no_cost_and_no_savings():
+    assert total_cost([]) == {
+        "since": None,
+        "spot_platform": 0,
+        "all_on_demand": 0,
+        "savings_percent": 0.0,
+        "basis": None,
+    }
+
+
+def test_events_come_newest_first():
+    events = [{"time": "2026-01-31T10:00:00.000Z", "id": "old"}, {"time": "2026-01-31T11:00:00.000Z", "id": "new"}]
+    assert [event["id"] for event in compose([], events, NOW)["events"]] == ["new", "old"]
+
+
+def test_chart_stacks_on_demand_on_spot():
+    points = [
+        {"time": "2026-01-31T11:00:00.000Z", "spot": 0, "on_demand": 5},
+        {"time": "2026-01-31T11:30:00.000Z", "spot": 5, "on_demand": 5},
+    ]
+    drawn = chart(points, 10, NOW, (110, 110))
+    assert drawn["target_y"] == 10.0
+    assert drawn["spot"] == "M0.0,110.0 55.0,110.0 L55.0,60.0 110.0,60.0 L110.0,110.0 55.0,110.0 L55.0,110.0 0.0,110.0Z"
+    assert drawn["on_demand"] == "M0.0,60.0 55.0,60.0 L55.0,10.0 110.0,10.0 L110.0,60.0 55.0,60.0 L55.0,110.0 0.0,110.0Z"
+
+
+def test_chart_of_nothing_is_empty():
+    assert chart([], 10, NOW, (100, 50))["spot"] == ""
+
+
+def test_a_time_that_is_none_is_an_error():
+    with pytest.raises(ValueError, match="yesterday"):
+        parse("yesterday")
