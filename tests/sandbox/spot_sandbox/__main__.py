@@ -1,0 +1,62 @@
+"""``python -m spot_sandbox --port 5566``: serve AWS on loopback until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+MOTO_SETTINGS = {"MOTO_ACM_VALIDATION_WAIT": "1", "MOTO_DISABLE_GLOBAL_CORS": "true", "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="spot_sandbox", description="AWS with a Spot market, on this machine.")
+    parser.add_argument("--port", type=int, default=5566, help="port on 127.0.0.1; 0 takes a free one (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of prices, room and faults (default: %(default)s)")
+    parser.add_argument("--regions", help="regions to serve, with commas between (default: all of the market)")
+    parser.add_argument("--speed", type=float, default=1.0, help="sandbox seconds in one second (default: %(default)s)")
+    parser.add_argument("--verbose", action="store_true", help="log every request")
+    options = parser.parse_args()
+    if not 0 <= options.port <= 65535:
+        parser.error(f"port {options.port} is out of range: use 0 to 65535")
+    if not 0 <= options.speed <= 100_000:
+        parser.error(f"speed {options.speed} is out of range: use 0 to 100000")
+    options.regions = [r.strip() for r in options.regions.split(",") if r.strip()] if options.regions else None
+    return options
+
+
+def stop(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def main() -> None:
+    begun = time.monotonic()
+    options = arguments()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for name, value in MOTO_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    signal.signal(signal.SIGTERM, stop)
+    from spot_sandbox import control, market, server  # after the settings: moto reads them once, on import
+
+    try:
+        market.configure(options.seed, options.regions)
+        listener = server.listen(options.port, verbose=options.verbose)
+    except (ValueError, OSError) as problem:
+        raise SystemExit(f"spot_sandbox: {problem}") from None
+    control.configure(options.seed, options.regions, options.speed)
+    control.reset()
+    print(f"spot_sandbox: http://127.0.0.1:{listener.port} ready in {time.monotonic() - begun:.1f} s", flush=True)
+    try:
+        listener.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.server_close()
+
+
+if __name__ == "__main__":
+    main()

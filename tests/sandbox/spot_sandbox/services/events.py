@@ -1,0 +1,114 @@
+"""EventBridge: delivers each event once, to SQS and to SNS, with the sandbox's time; and the events that EC2 makes itself."""
+
+from __future__ import annotations
+
+import copy
+import json
+import uuid
+from typing import Any
+
+from moto.events.models import EventBus, EventTemplateParser, Rule, events_backends
+from moto.events.responses import EventsHandler
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+from spot_sandbox import clock
+
+ACCOUNT = "123456789012"
+
+
+def stamp(moment: float | None = None) -> str:
+    """``2026-01-31T23:59:59Z``: how events and causes write a time; default is now."""
+    when = clock.now() if moment is None else clock.datetime.fromtimestamp(moment, clock.timezone.utc)
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def emit(region: str, source: str, detail_type: str, detail: dict[str, Any], resources: list[str]) -> None:
+    """An event that an AWS service makes, on the default bus of its region."""
+    bus = events_backends[ACCOUNT][region].event_buses["default"]
+    _deliver(bus, region, _event(region, source, detail_type, detail, resources))
+
+
+def send(arn: str, message: str, group_id: str | None = None) -> None:
+    """One message to a queue or a topic; one that was deleted gets none, as in AWS."""
+    _, _, service, region, account, name = arn.split(":", 5)
+    if service == "sqs" and name in sqs_backends[account][region].queues:
+        sqs_backends[account][region].send_message(queue_name=name, message_body=message, group_id=group_id)
+    if service == "sns" and arn in sns_backends[account][region].topics:
+        sns_backends[account][region].publish(message, arn=arn)
+
+
+def _event(
+    region: str, source: str, detail_type: str, detail: dict[str, Any], resources: list[str], moment: str | None = None
+) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": detail_type,
+        "source": source,
+        "account": ACCOUNT,
+        "time": moment or stamp(),
+        "region": region,
+        "resources": resources,
+        "detail": detail,
+    }
+
+
+def _deliver(bus: EventBus, region: str, event: dict[str, Any]) -> None:
+    for rule in list(bus.rules.values()):
+        if rule.state.startswith("ENABLED") and not rule.scheduled_expression and rule.event_pattern.matches_event(event):
+            for target in list(rule.targets):
+                _send_to_target(rule, target, region, event)
+
+
+def _send_to_target(rule: Rule, target: dict[str, Any], region: str, event: dict[str, Any]) -> None:
+    service = target["Arn"].split(":")[2]
+    if service in ("sqs", "sns"):
+        message = _message(target, event)
+        send(target["Arn"], message, target.get("SqsParameters", {}).get("MessageGroupId"))
+    elif service in ("logs", "events"):
+        alone = copy.copy(rule)
+        alone.targets = [target]
+        alone.send_to_targets({**event, "time": clock.time()})
+
+
+def _message(target: dict[str, Any], event: dict[str, Any]) -> str:
+    if "Input" in target:
+        return str(target["Input"])
+    if "InputPath" in target:
+        chosen: Any = event
+        for key in target["InputPath"].removeprefix("$").strip(".").split("."):
+            chosen = chosen[key] if key else chosen
+        return json.dumps(chosen)
+    transformer = target.get("InputTransformer", {})
+    made = EventTemplateParser.parse(
+        input_template=transformer.get("InputTemplate"),
+        input_paths_map=transformer.get("InputPathsMap", {}),
+        event=copy.deepcopy(event),
+    )
+    return made if isinstance(made, str) else json.dumps(made)
+
+
+class Events(EventsHandler):
+    """PutEvents goes the same way; entries that moto finds wrong keep moto's answer."""
+
+    def put_events(self) -> str:
+        entries, answers = self._get_param("Entries"), []
+        for entry in entries:
+            try:
+                detail = json.loads(entry.get("Detail") or "null")
+            except ValueError:
+                detail = None
+            if len(entries) > 10 or not isinstance(detail, dict) or not entry.get("Source") or not entry.get("DetailType"):
+                answers += self.events_backend.put_events([entry] if len(entries) <= 10 else entries)
+                continue
+            bus = self.events_backend.describe_event_bus(
+                self.events_backend._normalize_event_bus_arn(entry.get("EventBusName"))
+            )
+            moment = stamp(float(entry["Time"])) if entry.get("Time") else None
+            event = _event(self.region, entry["Source"], entry["DetailType"], detail, entry.get("Resources", []), moment)
+            _deliver(bus, self.region, event)
+            answers.append({"EventId": event["id"]})
+        return json.dumps({"FailedEntryCount": sum("ErrorCode" in a for a in answers), "Entries": answers})
+
+
+RESPONSES = {"events": Events}
