@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.spot.platform.plugins.callback.activity import MASK, identifier, masked, place
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "password",
+        "db_password",
+        "SecretAccessKey",
+        "session_token",
+        "tokens",
+        "private_key",
+        "aws-secret-key",
+        "MasterUserPassword",
+    ],
+)
+def test_values_of_secret_keys_are_masked_at_any_depth(key):
+    assert masked({"before": [{key: "s3cret"}]}) == {"before": [{key: MASK}]}
+    assert masked({key: {"nested": "s3cret"}}) == {key: MASK}
+
+
+@pytest.mark.parametrize("key", ["http_tokens", "HttpTokens", "key_name", "tokenizer", "secretary", "next_token"])
+def test_values_of_other_keys_stay(key):
+    assert masked({key: "required"}) == {key: "required"}
+
+
+def test_an_absent_secret_stays_absent():
+    assert masked({"password": None}) == {"password": None}
+
+
+def test_private_keys_in_text_are_masked():
+    text = "made\n-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nend"
+    assert masked(["x", text]) == ["x", f"made\n{MASK}\nend"]
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({"changed": True, "vpc": {"id": "vpc-1", "tags": {"name": "x"}, "owner_id": "1"}}, "vpc-1"),
+        ({"subnet": {"id": "subnet-1", "vpc_id": "vpc-1"}}, "subnet-1"),
+        ({"group_id": "sg-1", "vpc_id": "vpc-1", "owner_id": "1", "ip_permissions": [{"id": "sgr-1"}]}, "sg-1"),
+        ({"load_balancer_arn": "arn:lb", "listeners": [{"target_group_arn": "arn:tg"}]}, "arn:lb"),
+        ({"iam_role": {"arn": "arn:role", "role_name": "x"}}, "arn:role"),
+        ({"template": {"launch_template_id": "lt-1"}, "versions": []}, "lt-1"),
+        ({"instance_ids": ["i-1", "i-2"]}, "i-1, i-2"),
+        ({"invocation": {"module_args": {"name": "wrong"}}, "diff": {"id": "wrong"}}, None),
+        ({}, None),
+    ],
+)
+def test_identifier_of_a_result(result, expected):
+    assert identifier(result) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("web@us-east-1", ("web", "us-east-1")),
+        ("network@eu-west-1", ("network", "eu-west-1")),
+        ("localhost", (None, None)),
+    ],
+)
+def test_place_of_a_target(host, expected):
+    assert place(host) == expected
