@@ -57,7 +57,7 @@ options:
     ini: [{section: callback_spot_platform_activity, key: region}]
   webhooks:
     description:
-      - URLs to post the events to, as C({"events": [...]}).
+      - URLs to post the events to, as a JSON object with the list C(events).
       - A request that fails with a connection error, a time-out, HTTP 408, 425, 429 or 5xx is sent again, with growing
         pauses, as long as the playbook runs; a receiver tells repeated events by their C(id).
     type: list
