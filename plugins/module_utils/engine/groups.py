@@ -1,0 +1,296 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether and how a group of instances, an Auto Scaling group or an EC2 Fleet, is to be made or changed.
+
+A group is described by one dataclass, `Group`, as it is and as it shall be, so that every change is a field that
+differs. How many instances run is the autoscaler's affair: the desired capacity of a group that stands, and an
+On-Demand fallback in force, are left alone unless the policy itself changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ansible_collections.spot.platform.plugins.module_utils.engine.allocation import (
+    Limits,
+    Plan,
+    plan,
+    should_replan,
+)
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import (
+    InstanceType,
+    Offer,
+    Requirements,
+    matches,
+    requirements_from,
+)
+
+AUTO_SCALING_GROUP = "auto_scaling_group"
+EC2_FLEET = "ec2_fleet"
+FLEET_POOLS = 300
+"""Pools of type and subnet that AWS lets one EC2 Fleet have."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The instance types that an application can take: by name, by requirements, or both; neither means all."""
+
+    names: frozenset[str] | None = None
+    requirements: Requirements | None = None
+
+    @classmethod
+    def of(cls, instance_types: Iterable[str] | None, requirements: Mapping[str, Any] | None) -> "Selection":
+        """Of the options of those names. Raises ``ValueError`` for requirements that nothing can meet."""
+        return cls(
+            frozenset(instance_types) if instance_types else None,
+            requirements_from(requirements) if requirements is not None else None,
+        )
+
+    def __contains__(self, kind: InstanceType) -> bool:
+        if self.names is not None and kind.name not in self.names:
+            return False
+        return self.requirements is None or matches(self.requirements, kind)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the application wants of the group, which the autoscaler steers by. Capacities are in ``unit``."""
+
+    target: int
+    minimum: int
+    maximum: int
+    on_demand_base: int
+    unit: str
+    fallback: str
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """What is asked for of one group; ``None`` means: as it is, or AWS's default for a new one."""
+
+    name: str
+    region: str
+    kind: str
+    app: str
+    environment: str
+    template: str
+    template_version: str | None
+    subnets: tuple[str, ...]
+    selection: Selection
+    minimum: int
+    maximum: int
+    target: int | None
+    on_demand_base: int
+    unit: str
+    fallback: str
+    limits: Limits
+    profile: str
+    replan_threshold_percent: float
+    target_group_arns: tuple[str, ...] | None = None
+    health_check_type: str | None = None
+    health_check_grace_period: int | None = None
+    capacity_rebalance: bool | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for figures that contradict each other."""
+        if not 0 <= self.minimum <= self.maximum:
+            raise ValueError(f"min is {self.minimum} and max is {self.maximum}: it must be 0 <= min <= max")
+        if self.target is not None and not self.minimum <= self.target <= self.maximum:
+            raise ValueError(f"target is {self.target}: it must be from min {self.minimum} to max {self.maximum}")
+        if not 0 <= self.on_demand_base <= self.maximum:
+            raise ValueError(f"on_demand_base is {self.on_demand_base}: it must be from 0 to max {self.maximum}")
+        if self.kind == EC2_FLEET and (self.target_group_arns or self.health_check_type):
+            raise ValueError(
+                "an EC2 Fleet knows no target groups and no health checks of them: use kind auto_scaling_group"
+            )
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A subnet that instances are launched in; ``public``: it gives them public addresses."""
+
+    id: str
+    zone: str
+    public: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group, as it is or as it shall be. ``overrides``: the instance types with their weights, in order.
+
+    ``desired`` and ``on_demand_base`` are those in force, with any fallback; the policy's own are in ``policy``,
+    which is ``None`` on a group without our tags. A fleet has no sizes, health checks or target groups: ``None``.
+    ``tags`` are those of the platform and the user, without the ones that hold the policy.
+    """
+
+    launch_template: str
+    launch_template_version: str
+    subnets: tuple[str, ...]
+    overrides: tuple[tuple[str, int], ...]
+    desired: int
+    on_demand_base: int
+    policy: Policy | None
+    tags: Mapping[str, str]
+    capacity_rebalance: bool = True
+    min_size: int | None = None
+    max_size: int | None = None
+    health_check_type: str | None = None
+    health_check_grace_period: int | None = None
+    target_group_arns: tuple[str, ...] | None = None
+    spot_allocation_strategy: str = "price-capacity-optimized"
+    on_demand_allocation_strategy: str = "lowest-price"
+    on_demand_percentage_above_base: int = 0
+    id: str = field(default="", compare=False)
+    deleting: bool = field(default=False, compare=False)
+
+    @property
+    def fallback(self) -> int:
+        """The On-Demand capacity in force above the policy's base."""
+        return max(0, self.on_demand_base - self.policy.on_demand_base) if self.policy else 0
+
+
+def changes(wanted: Group, present: Group) -> dict[str, tuple[Any, Any]]:
+    """(before, after) of every field that differs."""
+    pairs = ((f.name, getattr(present, f.name), getattr(wanted, f.name)) for f in fields(Group) if f.compare)
+    return {name: (before, after) for name, before, after in pairs if before != after}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a group shall be, and why. ``present`` is ``None`` where there is none yet, or none any more."""
+
+    wanted: Group
+    present: Group | None
+    plan: Plan
+    reasons: tuple[str, ...]
+
+    @property
+    def changes(self) -> dict[str, tuple[Any, Any]]:
+        """(before, after) of every field that differs; empty for a group that is to be made."""
+        return changes(self.wanted, self.present) if self.present else {}
+
+
+def decide(
+    spec: GroupSpec, present: Group | None, template: str, subnets: Sequence[Subnet], offers: Iterable[Offer]
+) -> Decision:
+    """What to make of ``spec``: where there is no such group yet, or with the one that is there.
+
+    ``template``: the launch template's identifier. ``offers``: those of the region, at least for the types that the
+    spec selects. Raises ``ValueError`` for subnets that cannot be used, `Infeasible` where no plan keeps the limits.
+    """
+    if present is not None and present.deleting:
+        present = None
+    _check(spec, subnets)
+    zones = {subnet.zone for subnet in subnets}
+    usable = [offer for offer in offers if offer.zone in zones and offer.instance_type in spec.selection]
+    policy = _policy(spec, present)
+    chosen, overrides, why = _planned(spec, policy, present, usable)
+    desired, fallback, capacity_reasons = _capacity(spec, policy, present)
+    wanted = Group(
+        launch_template=template,
+        launch_template_version=_first(spec.template_version, present and present.launch_template_version, "$Default"),
+        subnets=tuple(sorted(_used(spec, subnets, overrides, usable))),
+        overrides=overrides,
+        desired=desired,
+        on_demand_base=policy.on_demand_base + fallback,
+        policy=policy,
+        tags={**(present.tags if present else {}), **spec.tags},
+        capacity_rebalance=_first(spec.capacity_rebalance, present and present.capacity_rebalance, True),
+    )
+    if spec.kind == AUTO_SCALING_GROUP:
+        room = policy.maximum - policy.on_demand_base if policy.fallback == "on_demand" else 0
+        wanted = replace(
+            wanted,
+            min_size=policy.minimum,
+            max_size=policy.maximum + room,
+            health_check_type=_first(spec.health_check_type, present and present.health_check_type, "EC2"),
+            health_check_grace_period=_first(
+                spec.health_check_grace_period, present and present.health_check_grace_period, 0
+            ),
+            target_group_arns=_first(
+                spec.target_group_arns and tuple(sorted(spec.target_group_arns)), present and present.target_group_arns, ()
+            ),
+        )
+    return Decision(wanted, present, chosen, (*why, *capacity_reasons, *chosen.reasons))
+
+
+def _first(*values: Any) -> Any:
+    return next(value for value in values if value is not None)
+
+
+def _check(spec: GroupSpec, subnets: Sequence[Subnet]) -> None:
+    missing = sorted(set(spec.subnets) - {subnet.id for subnet in subnets})
+    if missing:
+        raise ValueError(f"there is no subnet {', '.join(missing)} in {spec.region}; name public subnets of one VPC")
+    private = sorted(subnet.id for subnet in subnets if not subnet.public)
+    if private:
+        raise ValueError(
+            f"subnet {', '.join(private)} is private: its instances get no public address; name public subnets "
+            "(MapPublicIpOnLaunch) only"
+        )
+    zones = [subnet.zone for subnet in subnets]
+    twice = sorted({zone for zone in zones if zones.count(zone) > 1})
+    if spec.kind == EC2_FLEET and twice:
+        raise ValueError(f"there are several subnets in {', '.join(twice)}: an EC2 Fleet takes one in each zone")
+
+
+def _policy(spec: GroupSpec, present: Group | None) -> Policy:
+    target = spec.target
+    if target is None:  # not asked for: as it is, as far as the bounds allow
+        kept = present and (present.policy.target if present.policy else present.desired)
+        target = min(max(kept or 0, spec.minimum), spec.maximum)
+    return Policy(target, spec.minimum, spec.maximum, spec.on_demand_base, spec.unit, spec.fallback)
+
+
+def _planned(
+    spec: GroupSpec, policy: Policy, present: Group | None, offers: Sequence[Offer]
+) -> tuple[Plan, tuple[tuple[str, int], ...], tuple[str, ...]]:
+    """The plan, the overrides that follow from it or are kept, and why they are kept or not."""
+
+    def planned(among: Sequence[Offer]) -> Plan:
+        return plan(among, policy.target, policy.unit, policy.on_demand_base, spec.limits, spec.profile)
+
+    fresh = planned(offers)
+    overrides = tuple((name, fresh.weights[name]) for name in fresh.types)
+    if present is None:
+        return fresh, overrides, ()
+    weights = dict(present.overrides)
+    again, why = should_replan(tuple(weights), weights, fresh, offers, spec.replan_threshold_percent)
+    if again:
+        return fresh, overrides, (why,)
+    return planned([offer for offer in offers if offer.instance_type.name in weights]), present.overrides, (why,)
+
+
+def _capacity(spec: GroupSpec, policy: Policy, present: Group | None) -> tuple[int, int, tuple[str, ...]]:
+    """(desired capacity, fallback in it, reasons)."""
+    before = present.policy if present else None
+    if present is None or before is None or before.unit != policy.unit:
+        return policy.target, 0, ()
+    fallback = min(present.fallback, policy.maximum - policy.on_demand_base) if policy.fallback == "on_demand" else 0
+    reasons: tuple[str, ...] = ()
+    if fallback:
+        reasons = (f"{fallback} {policy.unit} of On-Demand fallback are in force and stay: the autoscaler ends them",)
+    if before.target != policy.target:
+        return policy.target + fallback, fallback, (f"the target goes from {before.target} to {policy.target}", *reasons)
+    own = present.desired - present.fallback
+    return min(max(own, policy.minimum), policy.maximum) + fallback, fallback, reasons
+
+
+def _used(
+    spec: GroupSpec, subnets: Sequence[Subnet], overrides: Sequence[tuple[str, int]], offers: Sequence[Offer]
+) -> set[str]:
+    """A fleet lists its pools one by one, so it has no subnet without one; a group simply has all its subnets."""
+    if spec.kind == AUTO_SCALING_GROUP:
+        return set(spec.subnets)
+    return {subnet for name, subnet in pools([name for name, weight in overrides], subnets, offers)}
+
+
+def pools(types: Iterable[str], subnets: Iterable[Subnet], offers: Iterable[Offer]) -> list[tuple[str, str]]:
+    """The pools of a fleet as (type, subnet): where a type is on offer, best type first, as many as AWS allows."""
+    offered = {(offer.instance_type.name, offer.zone) for offer in offers}
+    subnets = sorted(subnets, key=lambda subnet: subnet.zone)
+    return [(name, s.id) for name in types for s in subnets if (name, s.zone) in offered][:FLEET_POOLS]
