@@ -167,6 +167,12 @@ def _children(parent: dict[str, Any]) -> list[dict[str, Any]]:
     return [value for value in values if isinstance(value, dict)]
 
 
+def summary(name: str, label: Any) -> str:
+    """A task's name, and in a loop the item; a template for the item in the name was not filled in, and goes."""
+    name = re.split(r"\s*(?:\{\{|<<)", name, maxsplit=1)[0]
+    return f"{name} ({label})" if isinstance(label, str) else name
+
+
 def place(host: str) -> tuple[str | None, str | None]:
     """The app and the region of a target's name, ``<app>@<region>``."""
     app, at, region = host.partition("@")
@@ -279,7 +285,7 @@ class CallbackModule(CallbackBase):
         return Event(
             kind=f"{area}.{module}",
             resource=identifier(data) or str(arguments.get("name") or module),
-            summary=str(task.get("name") or module),
+            summary=summary(str(task.get("name") or module), data.get("_ansible_item_label")),
             region=arguments.get("region"),
         ).as_dict()
 

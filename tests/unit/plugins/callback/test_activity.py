@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.spot.platform.plugins.callback.activity import MASK, identifier, masked, place
+from ansible_collections.spot.platform.plugins.callback.activity import MASK, identifier, masked, place, summary
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,16 @@ def test_identifier_of_a_result(result, expected):
 )
 def test_place_of_a_target(host, expected):
     assert place(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "expected"),
+    [
+        ("Make the group {{ item }}", "a", "Make the group (a)"),
+        ("Make the group << error 1 - 'item' is undefined >>", "a", "Make the group (a)"),
+        ("Make the group", {"name": "a"}, "Make the group"),
+        ("Make the group", None, "Make the group"),
+    ],
+)
+def test_summary_of_a_task(name, label, expected):
+    assert summary(name, label) == expected
