@@ -161,23 +161,23 @@ def plan(
     """
     _check(offers, target, unit, on_demand_base, profile)
     spot_target = max(target - on_demand_base, 0)
-    base = _on_demand(offers, min(target, on_demand_base), unit)
+    base = on_demand(offers, min(target, on_demand_base), unit)
     base_cost = sum(choice.instances * choice.offer.on_demand_price for choice in base)
     base_type = base[0].offer.instance_type.name if base else None
-    pools = sorted((offer for offer in offers if offer.spot_price is not None), key=_name)
-    problem, fitting = _problem(pools, spot_target, unit, limits, profile, base_cost, base_type)
+    pools = sorted((offer for offer in offers if offer.spot_price is not None), key=name_of)
+    problem, fitting = formulate(pools, spot_target, unit, limits, profile, base_cost, base_type)
     counts = solve(problem) if len(fitting) >= limits.min_pools or not spot_target else None
     if counts is None or (limits.budget_per_hour is not None and base_cost > limits.budget_per_hour):
         raise _in_the_way(pools, spot_target, unit, limits, profile, base_cost, base_type)
     choices = tuple(
         sorted(
             (Choice(fitting[i], count, problem.weight[i]) for i, count in counts.items()),
-            key=lambda choice: (-choice.capacity, _name(choice.offer)),
+            key=lambda choice: (-choice.capacity, name_of(choice.offer)),
         )
     )
     cost = base_cost + sum(choice.instances * choice.offer.spot_price for choice in choices)
     all_on_demand = sum(
-        choice.instances * choice.offer.on_demand_price for choice in _on_demand(offers, target, unit, needed=False)
+        choice.instances * choice.offer.on_demand_price for choice in on_demand(offers, target, unit, needed=False)
     )
     chosen = dict.fromkeys(choice.offer.instance_type for choice in (*choices, *base))
     made = Plan(
@@ -200,7 +200,10 @@ def plan(
     reserve = _reserve(made, fitting, problem, all_on_demand / target if all_on_demand else None)
     kinds = (*chosen, *reserve)
     types = tuple(kind.name for kind in kinds)
-    drawn = [*(offer for offer in fitting if offer.instance_type.name in set(types)), *(choice.offer for choice in base)]
+    drawn = [
+        *(offer for offer in fitting if offer.instance_type.name in set(types)),
+        *(choice.offer for choice in base),
+    ]
     return replace(
         made,
         types=types,
@@ -233,7 +236,10 @@ def should_replan(
     for name in current:
         weight = _weight(offered[name], plan_now.unit)
         if current_weights.get(name, weight) != weight:
-            return True, f"{name} counts {current_weights[name]} in the group, but has to count {weight} ({plan_now.unit})"
+            return (
+                True,
+                f"{name} counts {current_weights[name]} in the group, but has to count {weight} ({plan_now.unit})",
+            )
     kept = [offer for offer in offers if offer.instance_type.name in current]
     try:
         now = plan(kept, plan_now.target, plan_now.unit, plan_now.on_demand_base, plan_now.limits, plan_now.profile)
@@ -254,12 +260,12 @@ def _check(offers: Sequence[Offer], target: int, unit: str, on_demand_base: int,
         raise ValueError(f"target is {target} and on_demand_base {on_demand_base}: both must be 0 or more")
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}: use one of {', '.join(PROFILES)}")
-    seen = {_name(offer) for offer in offers}
+    seen = {name_of(offer) for offer in offers}
     if len(seen) < len(offers):
         raise ValueError(f"{len(offers)} offers are of {len(seen)} pools only: give one offer for each pool")
 
 
-def _name(offer: Offer) -> tuple[str, str]:
+def name_of(offer: Offer) -> tuple[str, str]:
     return offer.zone, offer.instance_type.name
 
 
@@ -267,7 +273,7 @@ def _weight(kind: InstanceType, unit: str) -> int:
     return kind.vcpus if unit == "vcpus" else 1
 
 
-def _on_demand(offers: Sequence[Offer], capacity: int, unit: str, needed: bool = True) -> tuple[Choice, ...]:
+def on_demand(offers: Sequence[Offer], capacity: int, unit: str, needed: bool = True) -> tuple[Choice, ...]:
     """``capacity`` on the type that covers it at the least On-Demand price, spread evenly over its zones."""
     if capacity == 0:
         return ()
@@ -287,7 +293,7 @@ def _on_demand(offers: Sequence[Offer], capacity: int, unit: str, needed: bool =
 
     cheapest = min(priced, key=price)
     kind, count = cheapest.instance_type, -(-capacity // _weight(cheapest.instance_type, unit))
-    spread = sorted((offer for offer in priced if offer.instance_type == kind), key=_name)
+    spread = sorted((offer for offer in priced if offer.instance_type == kind), key=name_of)
     shares = [count // len(spread) + (place < count % len(spread)) for place in range(len(spread))]
     return tuple(Choice(offer, share, _weight(kind, unit)) for offer, share in zip(spread, shares) if share)
 
@@ -299,7 +305,7 @@ def _cap(share: float, need: int, smallest: int) -> int | None:
     return smallest * ceil(round(share * need / smallest, 9))
 
 
-def _problem(
+def formulate(
     pools: Sequence[Offer],
     need: int,
     unit: str,
@@ -355,7 +361,7 @@ def _in_the_way(
         )
 
     def without(**lifted: object) -> dict[int, int] | None:
-        return solve(_problem(pools, need, unit, replace(limits, **lifted), profile, base_cost, base_type)[0])
+        return solve(formulate(pools, need, unit, replace(limits, **lifted), profile, base_cost, base_type)[0])
 
     zones = len({offer.zone for offer in pools})
     families = len({offer.instance_type.family for offer in pools})
@@ -369,7 +375,9 @@ def _in_the_way(
     if limits.budget_per_hour is not None:
         cheapest = without(budget_per_hour=None)
         if cheapest is not None:
-            problem, _fitting = _problem(pools, need, unit, replace(limits, budget_per_hour=None), "cost", base_cost, base_type)
+            problem, _fitting = formulate(
+                pools, need, unit, replace(limits, budget_per_hour=None), "cost", base_cost, base_type
+            )
             counts = solve(replace(problem, cost=problem.price)) or cheapest
             least = base_cost + sum(problem.price[i] * count for i, count in counts.items())
             return Infeasible(
@@ -425,7 +433,11 @@ def _reserve(made: Plan, fitting: Sequence[Offer], problem: Problem, cheapest_un
 
 
 def _reasons(
-    made: Plan, offers: Sequence[Offer], pools: Sequence[Offer], fitting: Sequence[Offer], reserve: Sequence[InstanceType]
+    made: Plan,
+    offers: Sequence[Offer],
+    pools: Sequence[Offer],
+    fitting: Sequence[Offer],
+    reserve: Sequence[InstanceType],
 ) -> tuple[str, ...]:
     """The plan in sentences."""
     sentences = [_sentence(choice) for choice in made.choices]
@@ -442,7 +454,10 @@ def _reasons(
     left_out = [
         (unpriced, "have no Spot price"),
         (large, "have instances larger than a limit lets one place hold"),
-        (len(fitting) - used, f"cost more at the {made.profile} profile's risk-adjusted prices, or would break a limit"),
+        (
+            len(fitting) - used,
+            f"cost more at the {made.profile} profile's risk-adjusted prices, or would break a limit",
+        ),
     ]
     parts = [f"{count} {why}" for count, why in left_out if count]
     if parts:
