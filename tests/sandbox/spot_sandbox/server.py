@@ -7,6 +7,7 @@ import socket
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer
 
+from spot_sandbox import clock
 from spot_sandbox.app import Application
 
 
@@ -19,6 +20,10 @@ class Handler(MotoRequestHandler):
     def send_header(self, keyword: str, value: str) -> None:
         if keyword.lower() != "connection":
             super().send_header(keyword, value)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date of an answer is the sandbox's time, so that a client which goes by AWS's clock goes by it."""
+        return super().date_time_string(clock.time() if timestamp is None else timestamp)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if self.server.verbose:  # type: ignore[attr-defined]
