@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import uuid
+from datetime import datetime, timezone
 from typing import Any
 
 from moto.events.models import EventBus, EventTemplateParser, Rule, events_backends
@@ -18,7 +19,7 @@ ACCOUNT = "123456789012"
 
 def stamp(moment: float | None = None) -> str:
     """``2026-01-31T23:59:59Z``: how events and causes write a time; default is now."""
-    when = clock.now() if moment is None else clock.datetime.fromtimestamp(moment, clock.timezone.utc)
+    when = clock.now() if moment is None else datetime.fromtimestamp(moment, timezone.utc)
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
