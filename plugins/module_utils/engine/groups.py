@@ -93,6 +93,8 @@ class GroupSpec:
     health_check_type: str | None = None
     health_check_grace_period: int | None = None
     capacity_rebalance: bool | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
+    """The tags by which the group is known as ours: a group of that name without them is somebody else's."""
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -123,7 +125,8 @@ class Group:
     """A group, as it is or as it shall be. ``overrides``: the instance types with their weights, in order.
 
     ``desired`` and ``on_demand_base`` are those in force, with any fallback; the policy's own are in ``policy``,
-    which is ``None`` on a group without our tags. A fleet has no sizes, health checks or target groups: ``None``.
+    which is ``None`` on a group without our tags. A fleet has no sizes, health checks or target groups (``None``) but
+    lists its ``pools``, (type, subnet), one by one.
     ``tags`` are those of the platform and the user, without the ones that hold the policy.
     """
 
@@ -141,6 +144,7 @@ class Group:
     health_check_type: str | None = None
     health_check_grace_period: int | None = None
     target_group_arns: tuple[str, ...] | None = None
+    pools: tuple[tuple[str, str], ...] | None = None
     spot_allocation_strategy: str = "price-capacity-optimized"
     on_demand_allocation_strategy: str = "lowest-price"
     on_demand_percentage_above_base: int = 0
@@ -184,6 +188,7 @@ def decide(
     """
     if present is not None and present.deleting:
         present = None
+    check_owner(spec.name, spec.identity, present)
     _check(spec, subnets)
     zones = {subnet.zone for subnet in subnets}
     usable = [offer for offer in offers if offer.zone in zones and offer.instance_type in spec.selection]
@@ -193,33 +198,82 @@ def decide(
     wanted = Group(
         launch_template=template,
         launch_template_version=_first(spec.template_version, present and present.launch_template_version, "$Default"),
-        subnets=tuple(sorted(_used(spec, subnets, overrides, usable))),
+        subnets=tuple(sorted(spec.subnets)),
         overrides=overrides,
         desired=desired,
         on_demand_base=policy.on_demand_base + fallback,
         policy=policy,
-        tags={**(present.tags if present else {}), **spec.tags},
+        tags={**(present.tags if present else {}), **spec.tags, **spec.identity},
         capacity_rebalance=_first(spec.capacity_rebalance, present and present.capacity_rebalance, True),
     )
-    if spec.kind == AUTO_SCALING_GROUP:
-        room = policy.maximum - policy.on_demand_base if policy.fallback == "on_demand" else 0
-        wanted = replace(
-            wanted,
-            min_size=policy.minimum,
-            max_size=policy.maximum + room,
-            health_check_type=_first(spec.health_check_type, present and present.health_check_type, "EC2"),
-            health_check_grace_period=_first(
-                spec.health_check_grace_period, present and present.health_check_grace_period, 0
-            ),
-            target_group_arns=_first(
-                spec.target_group_arns and tuple(sorted(spec.target_group_arns)), present and present.target_group_arns, ()
-            ),
-        )
-    return Decision(wanted, present, chosen, (*why, *capacity_reasons, *chosen.reasons))
+    complete = _as_group if spec.kind == AUTO_SCALING_GROUP else _as_fleet
+    return Decision(
+        complete(wanted, spec, policy, present, subnets, usable),
+        present,
+        chosen,
+        (*why, *capacity_reasons, *chosen.reasons),
+    )
+
+
+def _as_group(
+    wanted: Group,
+    spec: GroupSpec,
+    policy: Policy,
+    present: Group | None,
+    subnets: Sequence[Subnet],
+    offers: Sequence[Offer],
+) -> Group:
+    """With what only an Auto Scaling group has. MaxSize leaves room for On-Demand in the place of all Spot."""
+    arns = None if spec.target_group_arns is None else tuple(sorted(spec.target_group_arns))
+    grace = spec.health_check_grace_period
+    room = max(0, policy.maximum - policy.on_demand_base) if policy.fallback == "on_demand" else 0
+    return replace(
+        wanted,
+        min_size=policy.minimum,
+        max_size=policy.maximum + room,
+        health_check_type=_first(spec.health_check_type, present and present.health_check_type, "EC2"),
+        health_check_grace_period=_first(grace, present.health_check_grace_period if present else None, 0),
+        target_group_arns=_first(arns, present.target_group_arns if present else None, ()),
+    )
+
+
+def _as_fleet(
+    wanted: Group,
+    spec: GroupSpec,
+    policy: Policy,
+    present: Group | None,
+    subnets: Sequence[Subnet],
+    offers: Sequence[Offer],
+) -> Group:
+    """With the pools of a fleet, best type first, as many as AWS allows; a subnet without one is not in it."""
+    offered = {(offer.instance_type.name, offer.zone) for offer in offers}
+    pools = [(name, s.id) for name, weight in wanted.overrides for s in subnets if (name, s.zone) in offered]
+    pools = pools[:FLEET_POOLS]
+    used = {name for name, subnet in pools}
+    return replace(
+        wanted,
+        overrides=tuple((name, weight) for name, weight in wanted.overrides if name in used),
+        pools=tuple(sorted(pools)),
+        subnets=tuple(sorted({subnet for name, subnet in pools})),
+        on_demand_base=min(wanted.on_demand_base, wanted.desired),
+    )
 
 
 def _first(*values: Any) -> Any:
     return next(value for value in values if value is not None)
+
+
+def check_owner(name: str, identity: Mapping[str, str], present: Group | None) -> None:
+    """Raises ``ValueError`` for a group of that name that is not ours."""
+    if present is None:
+        return
+    for key, value in identity.items():
+        if present.tags.get(key) != value:
+            has = f"has {present.tags[key]!r}" if key in present.tags else "is not there"
+            raise ValueError(
+                f"a group {name} exists that is not this one: its tag {key} {has} instead of {value!r}; "
+                "choose another name, or tag that group so to hand it over"
+            )
 
 
 def _check(spec: GroupSpec, subnets: Sequence[Subnet]) -> None:
@@ -278,19 +332,3 @@ def _capacity(spec: GroupSpec, policy: Policy, present: Group | None) -> tuple[i
         return policy.target + fallback, fallback, (f"the target goes from {before.target} to {policy.target}", *reasons)
     own = present.desired - present.fallback
     return min(max(own, policy.minimum), policy.maximum) + fallback, fallback, reasons
-
-
-def _used(
-    spec: GroupSpec, subnets: Sequence[Subnet], overrides: Sequence[tuple[str, int]], offers: Sequence[Offer]
-) -> set[str]:
-    """A fleet lists its pools one by one, so it has no subnet without one; a group simply has all its subnets."""
-    if spec.kind == AUTO_SCALING_GROUP:
-        return set(spec.subnets)
-    return {subnet for name, subnet in pools([name for name, weight in overrides], subnets, offers)}
-
-
-def pools(types: Iterable[str], subnets: Iterable[Subnet], offers: Iterable[Offer]) -> list[tuple[str, str]]:
-    """The pools of a fleet as (type, subnet): where a type is on offer, best type first, as many as AWS allows."""
-    offered = {(offer.instance_type.name, offer.zone) for offer in offers}
-    subnets = sorted(subnets, key=lambda subnet: subnet.zone)
-    return [(name, s.id) for name in types for s in subnets if (name, s.zone) in offered][:FLEET_POOLS]

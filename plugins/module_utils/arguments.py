@@ -1,0 +1,40 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several modules have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import ARCHITECTURES, PRESENCE
+
+_RANGE = {"type": "dict", "options": {"min": {"type": "int"}, "max": {"type": "int"}}}
+
+REQUIREMENTS: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "vcpus": _RANGE,
+        "memory_mib": _RANGE,
+        "architectures": {"type": "list", "elements": "str", "choices": list(ARCHITECTURES), "default": ["x86_64"]},
+        "burstable": {"type": "str", "choices": list(PRESENCE), "default": "excluded"},
+        "accelerators": {"type": "str", "choices": list(PRESENCE), "default": "excluded"},
+        "bare_metal": {"type": "str", "choices": list(PRESENCE), "default": "excluded"},
+        "families": {
+            "type": "dict",
+            "options": {
+                "include": {"type": "list", "elements": "str"},
+                "exclude": {"type": "list", "elements": "str"},
+            },
+        },
+        "current_generation": {"type": "bool", "default": True},
+    },
+}
+"""What an application needs of an instance type: ``engine.market.requirements_from`` reads it."""
+
+OBSERVATION: dict[str, Any] = {
+    "interruption_bands": {"type": "str"},
+    "history_days": {"type": "int", "default": 7},
+    "cache_dir": {"type": "path", "default": "~/.cache/spot.platform"},
+}
+"""How the market is observed."""
