@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Observe instances: what they are, the group that each belongs to, and whether it serves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+try:
+    from botocore import exceptions as boto_errors
+except ImportError:
+    pass  # AnsibleAWSModule and the inventory say which library is missing
+
+from ansible.module_utils.common.dict_transformations import camel_dict_to_snake_dict
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
+
+Reader = Callable[[ElementTree.Element], Any]
+
+HEALTHY, UNHEALTHY, STARTING, DRAINING, UNKNOWN = "healthy", "unhealthy", "starting", "draining", "unknown"
+OF_TARGET = {
+    "healthy": HEALTHY,
+    "unhealthy": UNHEALTHY,
+    "initial": STARTING,
+    "draining": DRAINING,
+    "unhealthy.draining": DRAINING,
+}
+"""What the states of a load balancer's target mean; the others (unused, unavailable) say nothing of its health."""
+WORST_FIRST = (UNHEALTHY, DRAINING, STARTING, UNKNOWN, HEALTHY)
+
+
+def describe_instances(client: Any, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """DescribeInstances, all pages: each instance as AWS describes it, in snake_case, sorted by its id.
+
+    ``tags`` is a mapping, ``owner_id``, ``requester_id`` and ``reservation_id`` come from its reservation and
+    ``placement.region`` is added; times are the strings that AWS sends. Raises `AwsError`.
+    """
+    read_quickly(client)
+    found = _describe_instances(client, filters)
+    return sorted(found, key=lambda instance: instance["instance_id"])
+
+
+@Errors.common_error_handler("list the instances")
+def _describe_instances(client: Any, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    pages = client.get_paginator("describe_instances").paginate(Filters=filters, MaxResults=1000)
+    region = client.meta.region_name
+    return [
+        _instance(instance, reservation, region)
+        for page in pages
+        for reservation in page.get("Reservations", ())
+        for instance in reservation["instances"]
+    ]
+
+
+def _instance(instance: dict[str, Any], reservation: Mapping[str, Any], region: str) -> dict[str, Any]:
+    instance["tags"] = {tag["key"]: tag["value"] for tag in instance.get("tags", ())}
+    instance["owner_id"] = reservation.get("owner_id", "")
+    instance["requester_id"] = reservation.get("requester_id", "")
+    instance["reservation_id"] = reservation["reservation_id"]
+    instance["placement"]["region"] = region
+    return instance
+
+
+def read_quickly(client: Any) -> None:
+    """Read this EC2 client's answers to DescribeInstances by `reader_of` instead of botocore's parser.
+
+    botocore takes about half a millisecond for each instance, as long as all the rest of an inventory. Its event
+    ``before-parse`` lets an answer be read here; signing, retries, errors and paging stay its own.
+    """
+    shape = client.meta.service_model.operation_model("DescribeInstances").output_shape
+    read = reader_of(shape.members["Reservations"])
+    key = shape.members["Reservations"].serialization["name"]
+
+    def before_parse(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_event: Any) -> None:
+        if response_dict["status_code"] >= 300:
+            return
+        body = re.sub(rb'\sxmlns="[^"]*"', b"", response_dict["body"], count=1)
+        try:
+            root = ElementTree.fromstring(body)
+        except ElementTree.ParseError:
+            return  # botocore reports it, as it does for every other operation
+        reservations = root.find(key)
+        customized_response_dict["Reservations"] = [] if reservations is None else read(reservations)
+        token = root.findtext("nextToken")
+        if token:
+            customized_response_dict["NextToken"] = token
+        response_dict["body"] = b"<DescribeInstancesResponse/>"
+
+    client.meta.events.register("before-parse.ec2.DescribeInstances", before_parse, unique_id="spot-platform-quick")
+
+
+def reader_of(shape: Any) -> Reader:
+    """A function that reads an XML element of botocore's ``shape``, as its parser would but with snake_case keys.
+
+    Walking the model once for all instances, not once for each, is what makes it quick. Elements that the model
+    does not know are left out; times stay strings.
+    """
+    if shape.type_name == "structure":
+        return _structure_reader(shape)
+    if shape.type_name == "list":
+        read_item = reader_of(shape.member)
+        return lambda element: [read_item(item) for item in element]
+    return {
+        "integer": lambda element: int(element.text),
+        "long": lambda element: int(element.text),
+        "float": lambda element: float(element.text),
+        "double": lambda element: float(element.text),
+        "boolean": lambda element: element.text == "true",
+    }.get(shape.type_name, lambda element: element.text or "")
+
+
+def _structure_reader(shape: Any) -> Reader:
+    members = {
+        member.serialization.get("name", name): (snake(name), reader_of(member))
+        for name, member in shape.members.items()
+    }
+
+    def read(element: ElementTree.Element) -> dict[str, Any]:
+        result = {}
+        for child in element:
+            member = members.get(child.tag)
+            if member:
+                result[member[0]] = member[1](child)
+        return result
+
+    return read
+
+
+def snake(name: str) -> str:
+    """``instance_id`` of ``InstanceId``, by amazon.aws's rule, so that all inventories call a thing the same."""
+    return next(iter(camel_dict_to_snake_dict({name: None})))
+
+
+@dataclass(frozen=True)
+class Membership:
+    """An instance's place in its Auto Scaling group: the group's name, and its health as the group sees it."""
+
+    group: str
+    health: str
+    target_groups: tuple[str, ...]
+
+
+def memberships(client: Any, filters: list[dict[str, Any]]) -> dict[str, Membership]:
+    """The members of the Auto Scaling groups that match ``filters``, by instance id. Raises `AwsError`."""
+    return {
+        member["InstanceId"]: Membership(
+            group["AutoScalingGroupName"], health_in_group(member), tuple(group.get("TargetGroupARNs", ()))
+        )
+        for group in describe_groups(client, filters)
+        for member in group["Instances"]
+    }
+
+
+@Errors.common_error_handler("list the Auto Scaling groups")
+def describe_groups(client: Any, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """DescribeAutoScalingGroups, all pages."""
+    pages = client.get_paginator("describe_auto_scaling_groups").paginate(Filters=filters, MaxRecords=100)
+    return [group for page in pages for group in page["AutoScalingGroups"]]
+
+
+def health_in_group(member: Mapping[str, Any]) -> str:
+    """The health of a group's member, of its ``HealthStatus`` and ``LifecycleState``."""
+    state = member["LifecycleState"]
+    if member["HealthStatus"].lower() != "healthy":
+        return UNHEALTHY
+    if state.startswith("Pending"):
+        return STARTING
+    if state.startswith(("Terminat", "Detach")):
+        return DRAINING
+    return HEALTHY if state == "InService" else UNKNOWN
+
+
+def health(client: Any, members: Mapping[str, Membership]) -> dict[str, str]:
+    """Whether each member serves, by instance id: what its target groups say where it has any, else what its group says.
+
+    ``client``: of ELBv2; each target group is asked once, side by side. In several target groups the worst
+    counts; a member not (or not yet) registered in them counts as its group sees it. Raises `AwsError`.
+    """
+    arns = sorted({arn for member in members.values() for arn in member.target_groups})
+    states: dict[str, list[str]] = {}
+    for targets in side_by_side(lambda arn: describe_target_health(client, arn), arns):
+        for instance_id, state in targets.items():
+            states.setdefault(instance_id, []).append(state)
+    return {
+        instance_id: worst(states[instance_id]) if instance_id in states else member.health
+        for instance_id, member in members.items()
+    }
+
+
+def worst(states: Iterable[str]) -> str:
+    return min(states, key=WORST_FIRST.index)
+
+
+@Errors.common_error_handler("read the health of the targets")
+def describe_target_health(client: Any, arn: str) -> dict[str, str]:
+    """DescribeTargetHealth: the health of a target group's targets by id; none for a target group that is gone."""
+    try:
+        found = client.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    except boto_errors.ClientError as error:
+        if error.response["Error"]["Code"] == "TargetGroupNotFound":
+            return {}  # deleted since the group was listed
+        raise
+    return {item["Target"]["Id"]: OF_TARGET.get(item["TargetHealth"]["State"], UNKNOWN) for item in found}
+
+
+def give_up_when_unreachable(client: Any, attempts: int = 2) -> None:
+    """Stop trying an endpoint that cannot even be connected to; the retries are for one that answers.
+
+    Without it, ten attempts with their back-off take minutes to say that the network is down.
+    """
+
+    def needs_retry(attempts_made: int, caught_exception: Exception | None) -> None:
+        unreachable = (
+            boto_errors.EndpointConnectionError,
+            boto_errors.ConnectTimeoutError,
+            boto_errors.ProxyConnectionError,
+        )
+        if isinstance(caught_exception, unreachable) and attempts_made >= attempts:
+            raise caught_exception
+
+    client.meta.events.register_first(
+        f"needs-retry.{client.meta.service_model.service_id.hyphenize()}",
+        lambda attempts, caught_exception, **_event: needs_retry(attempts, caught_exception),
+        unique_id="spot-platform-unreachable",
+    )
