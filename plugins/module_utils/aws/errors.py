@@ -95,7 +95,7 @@ def explain(error: Exception, client: Any = None) -> str:
     if isinstance(error, boto_errors.InvalidRegionError) or _unknown_region(error, client):
         region = client.meta.region_name if client else "given"
         return f"the AWS region {region} is not known; write it as in us-east-1"
-    if isinstance(error, boto_errors.HTTPClientError):  # connecting, reading, proxies, certificates
+    if isinstance(error, (boto_errors.HTTPClientError, boto_errors.ConnectionError)):  # network, proxies, certificates
         endpoint = client.meta.endpoint_url if client else "AWS"
         return f"{endpoint} cannot be reached ({error}); check the network, the proxy and the endpoint_url"
     return str(error)
