@@ -19,8 +19,6 @@ description:
   - Run it every minute, or on an interruption notice. It keeps no state of its own. The target and the policy are the
     tags that M(spot.platform.spot_capacity) writes, and the fallback in force is read off the group.
   - A group that fails does not keep the others from their step; the task fails at the end and names it.
-  - 'Required IAM actions: C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DescribeScalingActivities),
-    C(autoscaling:UpdateAutoScalingGroup), C(ec2:DescribeInstances), C(ec2:RunInstances), C(iam:PassRole).'
 author:
   - The spot.platform developers (@spot-platform)
 options:
@@ -70,6 +68,10 @@ options:
     description: How long new Spot Instances must have served before the On-Demand that stood in for them is given back.
     type: int
     default: 120
+notes:
+  - "Required IAM actions: C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DescribeScalingActivities),
+    C(autoscaling:UpdateAutoScalingGroup), C(ec2:DescribeInstances), C(ec2:RunInstances), C(iam:PassRole)."
+  - AWS asks for the last two of whoever updates a group whose instances have an instance profile.
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -112,8 +114,8 @@ decisions:
       sample: web
     kind:
       description:
-        - V(fallback), On-Demand is sent for; V(returned), it is given back; V(repaired), figures that did not belong
-          together are set right; V(waiting), something is wanted that cannot be done yet; V(steady), nothing is wanted.
+        - V(fallback), On-Demand is sent for; V(returned), it is given back; V(adjusted), the figures are set to what
+          target, base and fallback mean; V(waiting), something is wanted that cannot be done yet; V(steady), nothing is.
       type: str
       sample: fallback
     changes:
@@ -206,7 +208,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine import autosc
 SUMMARIES = {
     "fallback": "On-Demand stands in for {fallback} {unit} of Spot",
     "returned": "Spot serves again: {returned} {unit} of On-Demand are given back",
-    "repaired": "Desired capacity and On-Demand base are set to what target and fallback mean",
+    "adjusted": "Desired capacity and On-Demand base are set to what target and fallback mean",
     "waiting": "The group has {serving} of {target} {unit} in service and waits for Spot",
 }
 
@@ -349,7 +351,10 @@ def main() -> None:
     result = result_of([one for part in parts for one in part])
     if result["errors"]:
         said = "; ".join(error["message"] for error in result["errors"])
-        module.fail_json(msg=f"{len(result['errors'])} of {len(result['errors']) + len(result['decisions'])} failed: {said}", **result)
+        module.fail_json(
+            msg=f"{len(result['errors'])} of {len(result['errors']) + len(result['decisions'])} failed: {said}",
+            **result,
+        )
     module.exit_json(**result)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
+from ansible_collections.spot.platform.plugins.module_utils.aws.instances import describe_instances
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
 
 FILTER_VALUES = 200
@@ -57,7 +58,9 @@ class Group:
         try:
             return int(self.tags[tag])
         except ValueError:
-            raise ValueError(f"the tag {tag} of the group {self.name} is {self.tags[tag]!r}, not a whole number") from None
+            raise ValueError(
+                f"the tag {tag} of the group {self.name} is {self.tags[tag]!r}, not a whole number"
+            ) from None
 
 
 def groups(
@@ -108,19 +111,17 @@ def describe_auto_scaling_groups(client: Any, **request: Any) -> list[dict[str, 
 
 
 def instances(clients: Clients, region: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """What EC2 says of the instances ``ids``, by id; those that it has forgotten are missing."""
+    """What EC2 says of the instances ``ids`` (see `describe_instances`), by id; those that it has forgotten are missing."""
     client = clients.get("ec2", region)
-    parts = side_by_side(lambda part: describe_instances(client, part), chunks(sorted(set(ids)), FILTER_VALUES))
-    return {one["InstanceId"]: one for part in parts for one in part}
+    # By filter, not by InstanceIds: one id that is gone would fail them all.
+    filters = [[{"Name": "instance-id", "Values": part}] for part in chunks(sorted(set(ids)), FILTER_VALUES)]
+    parts = side_by_side(lambda one: describe_instances(client, one), filters)
+    return {one["instance_id"]: one for part in parts for one in part}
 
 
-@Errors.common_error_handler("describe the instances")
-def describe_instances(client: Any, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """DescribeInstances by filter, so that an id which is gone is no error; all pages."""
-    pages = client.get_paginator("describe_instances").paginate(
-        Filters=[{"Name": "instance-id", "Values": list(ids)}], PaginationConfig={"PageSize": 1000}
-    )
-    return [one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"]]
+def moment(text: str) -> datetime:
+    """The time that EC2 writes as ``2026-01-31T12:00:00.000Z``."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 @Errors.common_error_handler("describe the scaling activities")
@@ -138,7 +139,7 @@ def describe_scaling_activities(client: Any, group: str, since: datetime, limit:
 
 def lifecycle_of(instance: Mapping[str, Any]) -> str:
     """``spot`` or ``on_demand``."""
-    return engine.SPOT if instance.get("InstanceLifecycle") == "spot" else engine.ON_DEMAND
+    return engine.SPOT if instance.get("instance_lifecycle") == "spot" else engine.ON_DEMAND
 
 
 def instance_of(activity: Mapping[str, Any]) -> str | None:
@@ -184,7 +185,9 @@ def shortened(message: str, length: int = 160) -> str:
     return line if len(line) <= length else line[: length - 3].rstrip() + "..."
 
 
-def observe(clients: Clients, group: Group, known: Mapping[str, Mapping[str, Any]], policy: engine.Policy) -> engine.Observation:
+def observe(
+    clients: Clients, group: Group, known: Mapping[str, Mapping[str, Any]], policy: engine.Policy
+) -> engine.Observation:
     """``group`` with its instances (``known``: what EC2 says of them).
 
     Scaling activities are asked for only where something is amiss: a group that has all it wants, on Spot, needs none.
@@ -235,8 +238,8 @@ def member(
 
     EC2 may not know an instance yet that its group has just launched: that is taken for Spot on its way.
     """
-    launched = known["LaunchTime"] if known else now
-    alive = known["State"]["Name"] in RUNNING if known else raw["LifecycleState"] in engine.PENDING
+    launched = moment(known["launch_time"]) if known else now
+    alive = known["state"]["name"] in RUNNING if known else raw["LifecycleState"] in engine.PENDING
     return engine.Instance(
         id=raw["InstanceId"],
         instance_type=raw["InstanceType"],

@@ -96,7 +96,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to set, and why. ``kind`` is ``fallback``, ``returned``, ``repaired``, ``waiting`` or ``steady``.
+    """What to set, and why. ``kind`` is ``fallback``, ``returned``, ``adjusted``, ``waiting`` or ``steady``.
 
     ``serving`` is the capacity that serves now, ``expected`` what will when all that is asked of On-Demand and all Spot
     that has been granted serves.
@@ -191,7 +191,7 @@ def decide(observation: Observation, policy: Policy) -> Decision:
     elif (desired, on_demand_base) == (seen.desired, seen.on_demand_base):
         pass
     elif fallback == in_force:
-        kind = "repaired"
+        kind = "adjusted"
         reasons.append(f"target {target} and fallback {fallback} mean desired {desired} and On-Demand base {on_demand_base}")
     if "Launch" in seen.suspended:
         reasons.append("the group's Launch process is suspended: nothing comes until it is resumed")

@@ -165,15 +165,15 @@ def test_no_step_takes_serving_capacity_below_the_target():
 
 
 @pytest.mark.parametrize("desired, base", [(10, 5), (13, 2), (9, 2), (13, 1)])
-def test_figures_that_do_not_belong_together_are_repaired(desired, base):
+def test_figures_that_do_not_belong_together_are_set_right(desired, base):
     decision = decide(seen(some("on_demand", base), some("spot", 5, age=30), desired=desired, base=base), POLICY)
-    assert decision.kind in ("repaired", "fallback")
+    assert decision.kind in ("adjusted", "fallback")
     assert decision.desired - decision.target == decision.on_demand_base - 2 == decision.fallback
 
 
 def test_a_new_target_is_taken_over_with_the_fallback_in_force():
     decision = decide(seen(some("on_demand", 5), some("spot", 5), target=12, desired=13, base=5), POLICY)
-    assert (decision.kind, decision.desired, decision.on_demand_base) == ("repaired", 15, 5)
+    assert (decision.kind, decision.desired, decision.on_demand_base) == ("adjusted", 15, 5)
 
 
 def test_weights_that_overshoot_are_not_taken_for_a_shortage():
