@@ -11,14 +11,18 @@ export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup lock clean
+PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+APT_INSTALL := $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y
+EXPORT = tests/gates/export.sh build/tree/$@
+
+.PHONY: help setup browser demo test lint sanity units docs changelog importer contract integration demo-check lock clean
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
 setup: $(VENV)/.installed .collections/ansible_collections/spot/platform ## Install all that the other targets need
 
 $(VENV)/.installed: requirements-dev.lock
-	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "Installing python3-venv ..."; $(SUDO) apt-get -qq update; $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3-venv; }
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "Installing python3-venv ..."; $(APT_INSTALL) python3-venv; }
 	@echo "Installing the pinned Python packages into .venv (about a minute, once) ..."
 	@rm -rf $(VENV) && python3 -m venv $(VENV)
 	@grep -A40 '^uv==' requirements-dev.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > $(VENV)/uv.txt
@@ -28,6 +32,45 @@ $(VENV)/.installed: requirements-dev.lock
 
 .collections/ansible_collections/spot/platform:
 	@mkdir -p $(@D) && ln -sfn ../../.. $@
+
+browser:
+	@command -v chromium >/dev/null || { echo "Installing Chromium, for the test of the page ..."; $(APT_INSTALL) chromium; }
+
+demo: setup ## Show the platform at work on the embedded sandbox, in minutes, without an AWS account
+	@python tests/demo/run.py
+
+test: setup ## Run all gates: each of the targets from here to demo-check
+	@python tests/gates/run.py
+
+lint: setup ## Lint YAML, playbooks and roles: yamllint, and ansible-lint's production profile
+	@echo "yamllint ..." && yamllint --strict .
+	@echo "ansible-lint ..." && ansible-lint --offline --strict --nocolor
+
+sanity: setup ## Run ansible-test sanity on an exported tree
+	@python tests/gates/seed_pip.py
+	@cd "$$($(EXPORT))" && ansible-test sanity --color no --python $(PYTHON_VERSION)
+
+units: setup ## Run the unit tests under ansible-test on an exported tree
+	@cd "$$($(EXPORT))" && ansible-test units --color no --python $(PYTHON_VERSION) --num-workers 2
+
+docs: setup ## Check the documentation of the collection and of its plugins: antsibull-docs
+	@cd "$$($(EXPORT))" && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
+
+changelog: setup ## Check the changelog fragments: antsibull-changelog
+	@antsibull-changelog lint
+
+importer: setup ## Build the collection and import it as Galaxy does
+	@tests/gates/importer.sh "$$($(EXPORT))" build/importer
+
+contract: setup ## Test what no linter sees: interfaces, defaults, names, examples
+	@python -m pytest -q tests/contract
+
+integration: setup ## Test modules, plugins and playbooks against the sandbox
+	@python -m pytest -q -n 2 --dist loadfile tests/integration
+
+demo-check: setup browser ## Run the demo, assert its result, and look at its page in Chromium
+	@python tests/demo/run.py
+	@python -m pytest -q tests/demo
 
 lock: $(VENV)/.installed ## Resolve requirements-dev.in into requirements-dev.lock again
 	@uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.lock
