@@ -347,7 +347,10 @@ class InventoryModule(AWSInventoryBase):
         """As in core, without Jinja where the expression is a plain path to something that is there."""
         path = path_of(template) if isinstance(template, str) and not self._extra_vars else None
         value = follow(path, variables) if path else ASK_JINJA
-        return super()._compose(template, variables, *args, **kwargs) if value is ASK_JINJA else value
+        if value is ASK_JINJA:
+            return super()._compose(template, variables, *args, **kwargs)
+        self.templar.available_variables = variables  # core counts on it for the template in parent_group
+        return value
 
 
 def hostname(instance: dict[str, Any], preferences: list[str]) -> str:
