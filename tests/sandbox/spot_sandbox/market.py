@@ -159,9 +159,9 @@ class _Pool:
     phase: float
     depth: float
 
-    def moment(self, slot: int) -> float:
+    def moment(self, slot: int) -> int:
         """When the price of a slot comes into force: once in every period, at no fixed hour."""
-        return (slot + 0.8 * _unit(self.key, slot, 1)) * self.period
+        return int((slot + 0.8 * _unit(self.key, slot, 1)) * self.period)
 
     def slot(self, moment: float) -> int:
         """The slot whose price is in force."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer
@@ -12,18 +13,52 @@ from spot_sandbox.app import Application
 
 
 class Handler(MotoRequestHandler):
-    """HTTP/1.1. Werkzeug closes after each answer because an application may leave a body unread; ours never does."""
+    """HTTP/1.1 with connections that stay open, which werkzeug's own handler does not offer.
+
+    Werkzeug closes after each answer, because an application may leave a body unread; ours reads every body to its end.
+    """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # headers and body are two writes: the second must not wait for an acknowledgement
 
-    def send_header(self, keyword: str, value: str) -> None:
-        if keyword.lower() != "connection":
-            super().send_header(keyword, value)
+    def run_wsgi(self) -> None:
+        environ = self.make_environ()
+        began: list[Any] = []
 
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """The Date of an answer is the sandbox's time, so that a client which goes by AWS's clock goes by it."""
-        return super().date_time_string(clock.time() if timestamp is None else timestamp)
+        def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
+            began[:] = [status, headers]
+
+        try:
+            answer = self.server.app(environ, start_response)
+            body = b"".join(answer)
+            if hasattr(answer, "close"):
+                answer.close()
+        except ConnectionError:
+            self.close_connection = True
+            return
+        status, headers = began
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        names = set()
+        for name, value in headers:
+            if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                self.send_header(name, value)
+            names.add(name.lower())
+        if self.command == "HEAD":
+            length = next((value for name, value in headers if name.lower() == "content-length"), "0")
+        else:
+            length = str(len(body))
+        if int(code) not in (204, 304):
+            self.send_header("Content-Length", length)
+        if "date" not in names:
+            self.send_header("Date", self.date_time_string())
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        self.log_request(code)
+        self.send_response_only(code, message)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if self.server.verbose:  # type: ignore[attr-defined]
