@@ -62,12 +62,17 @@ def plugin_docs() -> dict[tuple[str, str], dict[str, Any]]:
     return found
 
 
+TYPES = {"string": "str", "integer": "int", "boolean": "bool", "dictionary": "dict"}
+"""Other words for the types of an argument spec, which the documentation of plugins also knows."""
+
+
 def argument_spec(options: dict[str, Any]) -> dict[str, Any]:
     """The argument spec that documented (or a role's) options describe."""
     kept = ("type", "elements", "choices", "required", "aliases", "default")
     spec = {}
     for name, option in (options or {}).items():
         spec[name] = {key: option[key] for key in kept if key in option}
+        spec[name].update({key: TYPES.get(option[key], option[key]) for key in ("type", "elements") if option.get(key)})
         if isinstance(option.get("choices"), dict):
             spec[name]["choices"] = list(option["choices"])
         if nested := option.get("suboptions") or option.get("options"):

@@ -12,25 +12,24 @@ import facts
 import pytest
 
 GALAXY = facts.load("galaxy.yml")
-SOURCES = [
-    path
-    for folder in ("plugins", "roles", "playbooks", "extensions")
-    for path in facts.tracked(".py", ".yml", ".j2", under=folder)
-]
-TEXT = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+FOLDERS = ("plugins", "roles", "playbooks", "extensions", "meta")
+PYTHON = [path for folder in FOLDERS for path in facts.tracked(".py", under=folder)]
+YAML = [path for folder in FOLDERS for path in facts.tracked(".yml", ".j2", under=folder)]
+TEXT = "\n".join(path.read_text(encoding="utf-8") for path in YAML)
+CODE = "\n".join(path.read_text(encoding="utf-8") for path in PYTHON)
 TARGETS = re.findall(r"^([a-z-]+):.*## ", (facts.ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("dependency", GALAXY["dependencies"])
 def test_dependency_is_used(dependency):
-    assert re.search(
-        rf"\b{re.escape(dependency)}\.\w", TEXT
-    ), f"galaxy.yml depends on {dependency}, but nothing uses it"
+    used = re.search(rf"\b{re.escape(dependency)}\.\w", TEXT) or f"ansible_collections.{dependency}." in CODE
+    assert used, f"galaxy.yml depends on {dependency}, but nothing uses it"
 
 
 def test_collections_that_are_used_are_dependencies():
-    used = set(re.findall(r"^\s*(?:- )?([a-z_]+\.[a-z_]+)\.[a-z0-9_]+:\s*$", TEXT, re.MULTILINE))
+    used = set(re.findall(r"^\s*(?:- )?([a-z_]+\.[a-z_]+)\.[a-z0-9_]+:(?:\s|$)", TEXT, re.MULTILINE))
     used |= set(re.findall(r"\|\s*([a-z_]+\.[a-z_]+)\.[a-z0-9_]+\b", TEXT))
+    used |= set(re.findall(r"ansible_collections\.([a-z_]+\.[a-z_]+)\.", CODE))
     assert used - {"ansible.builtin", facts.COLLECTION} <= set(GALAXY["dependencies"])
 
 
