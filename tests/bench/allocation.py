@@ -100,17 +100,7 @@ def random_problem(rng: random.Random, offers: list[Offer]) -> tuple[list[Offer]
 
 def problem_of(offers: list[Offer], asked: dict[str, Any]) -> covering.Problem:
     """The numbers that ``plan`` solves for these offers."""
-    base = allocation.on_demand(offers, min(asked["target"], asked["on_demand_base"]), asked["unit"])
-    pools = sorted((offer for offer in offers if offer.spot_price is not None), key=allocation.name_of)
-    return allocation.formulate(
-        pools,
-        max(asked["target"] - asked["on_demand_base"], 0),
-        asked["unit"],
-        asked["limits"],
-        asked["profile"],
-        sum(choice.instances * choice.offer.on_demand_price for choice in base),
-        base[0].offer.instance_type.name if base else None,
-    )[0]
+    return allocation.question(offers, **asked).formulate()[0]
 
 
 def optimum(problem: covering.Problem) -> tuple[str, float]:

@@ -17,6 +17,7 @@ or 1) and an expected price ``c`` (``expected_price``). With ``S = target - on_d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -118,7 +119,8 @@ def risk(offer: Offer) -> float:
       the offer's band over that of the highest. It is the only frequency that is measured, hence half of the sum.
     - *score*: the placement score, 10 is 0 and 1 is 1: how likely a request succeeds now.
     - *heat*: the price against its own typical one; 50 % above is 1. Prices rise where demand does.
-    - *nearness*: the price against On-Demand; half of it is 0, all of it is 1. Where Spot saves little, little is spare.
+    - *nearness*: the price against On-Demand; half of it is 0, all of it is 1. Where Spot saves little,
+      little is spare.
 
     A sign that is not known counts as the middle of its scale.
     """
@@ -159,26 +161,21 @@ def plan(
 
     Raises ``Infeasible`` where no plan was found, ``ValueError`` for arguments that make no sense.
     """
-    _check(offers, target, unit, on_demand_base, profile)
-    spot_target = max(target - on_demand_base, 0)
-    base = on_demand(offers, min(target, on_demand_base), unit)
-    base_cost = sum(choice.instances * choice.offer.on_demand_price for choice in base)
-    base_type = base[0].offer.instance_type.name if base else None
-    pools = sorted((offer for offer in offers if offer.spot_price is not None), key=name_of)
-    problem, fitting = formulate(pools, spot_target, unit, limits, profile, base_cost, base_type)
-    counts = solve(problem) if len(fitting) >= limits.min_pools or not spot_target else None
-    if counts is None or (limits.budget_per_hour is not None and base_cost > limits.budget_per_hour):
-        raise _in_the_way(pools, spot_target, unit, limits, profile, base_cost, base_type)
+    asked = question(offers, target, unit, on_demand_base, limits, profile)
+    problem, fitting = asked.formulate()
+    over_budget = limits.budget_per_hour is not None and asked.base_cost > limits.budget_per_hour
+    counts = None if over_budget or (asked.need and len(asked.pools) < limits.min_pools) else solve(problem)
+    if counts is None:
+        raise _in_the_way(asked)
     choices = tuple(
         sorted(
             (Choice(fitting[i], count, problem.weight[i]) for i, count in counts.items()),
-            key=lambda choice: (-choice.capacity, name_of(choice.offer)),
+            key=lambda choice: (-choice.capacity, _pool(choice.offer)),
         )
     )
-    cost = base_cost + sum(choice.instances * choice.offer.spot_price for choice in choices)
-    all_on_demand = sum(
-        choice.instances * choice.offer.on_demand_price for choice in on_demand(offers, target, unit, needed=False)
-    )
+    base = asked.base
+    cost = asked.base_cost + sum(choice.instances * choice.offer.spot_price for choice in choices)
+    all_on_demand = sum(c.instances * c.offer.on_demand_price for c in _on_demand(offers, target, unit))
     chosen = dict.fromkeys(choice.offer.instance_type for choice in (*choices, *base))
     made = Plan(
         choices=choices,
@@ -189,7 +186,7 @@ def plan(
         cost_per_hour=round(cost, 6),
         on_demand_cost_per_hour=round(all_on_demand, 6) if all_on_demand else None,
         savings_percent=round(100 * (1 - cost / all_on_demand), 1) if all_on_demand else None,
-        expected_cost_per_hour=round(base_cost + sum(problem.cost[i] * count for i, count in counts.items()), 6),
+        expected_cost_per_hour=round(asked.base_cost + sum(problem.cost[i] * count for i, count in counts.items()), 6),
         reasons=(),
         target=target,
         unit=unit,
@@ -209,7 +206,7 @@ def plan(
         types=types,
         weights={kind.name: _weight(kind, unit) for kind in kinds},
         zones=tuple(sorted({offer.zone for offer in drawn})),
-        reasons=_reasons(made, offers, pools, fitting, reserve),
+        reasons=_reasons(made, len(offers), len(asked.pools), len(fitting), reserve),
     )
 
 
@@ -253,19 +250,79 @@ def should_replan(
     return False, f"{figures}: {percent:.1f} % less, not more than the threshold of {threshold_percent:g} %"
 
 
-def _check(offers: Sequence[Offer], target: int, unit: str, on_demand_base: int, profile: str) -> None:
+@dataclass(frozen=True)
+class Question:
+    """What is asked, the On-Demand base already chosen: ``need`` is the Spot part, ``pools`` are those with a price."""
+
+    pools: Sequence[Offer]
+    need: int
+    unit: str
+    base: tuple[Choice, ...]
+    limits: Limits
+    profile: str
+
+    @property
+    def base_cost(self) -> float:
+        """USD an hour for the On-Demand base."""
+        return sum(choice.instances * choice.offer.on_demand_price for choice in self.base)
+
+    def formulate(self) -> tuple[Problem, list[Offer]]:
+        """The problem in numbers, and the offers that its indices mean: those of which one instance keeps the caps."""
+        limits, weights = self.limits, [_weight(offer.instance_type, self.unit) for offer in self.pools]
+        smallest = min(weights, default=1)
+        sized = max(
+            self.need, smallest
+        )  # a group that is to run nothing now still needs the types of its first instance
+        zone_cap = _cap(limits.max_zone_share, sized, smallest)
+        family_cap = _cap(limits.max_family_share, sized, smallest)
+        pool_cap = _cap(limits.max_pool_share, sized, smallest)
+        cap = min((cap for cap in (zone_cap, family_cap, pool_cap) if cap is not None), default=None)
+        fitting = [offer for offer, weight in zip(self.pools, weights) if cap is None or weight <= cap]
+        weights = [weight for weight in weights if cap is None or weight <= cap]
+        problem = Problem(
+            need=self.need,
+            weight=weights,
+            cost=[expected_price(offer, self.profile) for offer in fitting],
+            price=[offer.spot_price for offer in fitting],
+            zone=[offer.zone for offer in fitting],
+            family=[offer.instance_type.family for offer in fitting],
+            type=[offer.instance_type.name for offer in fitting],
+            most=[(pool_cap or self.need + weight - 1) // weight for weight in weights],
+            zone_cap=zone_cap,
+            family_cap=family_cap,
+            min_pools=min(limits.min_pools, -(-self.need // smallest)),
+            max_types=limits.max_types,
+            base_type=self.base[0].offer.instance_type.name if self.base else None,
+            budget=None if limits.budget_per_hour is None else limits.budget_per_hour - self.base_cost,
+        )
+        return problem, fitting
+
+
+def question(
+    offers: Sequence[Offer], target: int, unit: str, on_demand_base: int, limits: Limits, profile: str
+) -> Question:
+    """The ``Question`` that ``plan`` answers; raises as ``plan`` does for arguments that make no sense."""
     if unit not in ("vcpus", "instances"):
         raise ValueError(f"unit is {unit!r}: use vcpus or instances")
     if target < 0 or on_demand_base < 0:
         raise ValueError(f"target is {target} and on_demand_base {on_demand_base}: both must be 0 or more")
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}: use one of {', '.join(PROFILES)}")
-    seen = {name_of(offer) for offer in offers}
-    if len(seen) < len(offers):
-        raise ValueError(f"{len(offers)} offers are of {len(seen)} pools only: give one offer for each pool")
+    pools = {_pool(offer): offer for offer in offers}
+    if len(pools) < len(offers):
+        raise ValueError(f"{len(offers)} offers are of {len(pools)} pools only: give one offer for each pool")
+    base = _on_demand(offers, min(target, on_demand_base), unit)
+    if on_demand_base and target and not base:
+        raise Infeasible(
+            "on_demand_base",
+            f"on_demand_base {on_demand_base} is in the way: none of {len(offers)} offers has an On-Demand price; "
+            "widen the instance types or set it to 0",
+        )
+    priced = [pools[pool] for pool in sorted(pools) if pools[pool].spot_price is not None]
+    return Question(priced, max(target - on_demand_base, 0), unit, base, limits, profile)
 
 
-def name_of(offer: Offer) -> tuple[str, str]:
+def _pool(offer: Offer) -> tuple[str, str]:
     return offer.zone, offer.instance_type.name
 
 
@@ -273,29 +330,27 @@ def _weight(kind: InstanceType, unit: str) -> int:
     return kind.vcpus if unit == "vcpus" else 1
 
 
-def on_demand(offers: Sequence[Offer], capacity: int, unit: str, needed: bool = True) -> tuple[Choice, ...]:
-    """``capacity`` on the type that covers it at the least On-Demand price, spread evenly over its zones."""
-    if capacity == 0:
-        return ()
-    priced = [offer for offer in offers if offer.on_demand_price is not None]
-    if not priced:
-        if needed:
-            raise Infeasible(
-                "on_demand_base",
-                f"on_demand_base: none of {len(offers)} offers has an On-Demand price, so {capacity} {unit} cannot be "
-                "On-Demand; widen the instance types or set on_demand_base to 0",
-            )
-        return ()
+def _on_demand(offers: Sequence[Offer], capacity: int, unit: str) -> tuple[Choice, ...]:
+    """``capacity`` on the type that covers it at the least On-Demand price, spread evenly over its zones.
 
-    def price(offer: Offer) -> tuple[float, str]:
-        name = offer.instance_type.name
-        return -(-capacity // _weight(offer.instance_type, unit)) * offer.on_demand_price, name
-
-    cheapest = min(priced, key=price)
-    kind, count = cheapest.instance_type, -(-capacity // _weight(cheapest.instance_type, unit))
-    spread = sorted((offer for offer in priced if offer.instance_type == kind), key=name_of)
+    Empty if there is nothing to cover, or no On-Demand price.
+    """
+    prices = {
+        (offer.region, offer.instance_type.name): (offer.on_demand_price, _weight(offer.instance_type, unit))
+        for offer in offers
+        if offer.on_demand_price is not None
+    }
+    if not capacity or not prices:
+        return ()
+    costs = {kind: -(-capacity // weight) * price for kind, (price, weight) in prices.items()}
+    cheapest = min(costs, key=lambda kind: (costs[kind], kind))
+    weight = prices[cheapest][1]
+    count = -(-capacity // weight)
+    spread = sorted(
+        (o for o in offers if (o.region, o.instance_type.name) == cheapest and o.on_demand_price is not None), key=_pool
+    )
     shares = [count // len(spread) + (place < count % len(spread)) for place in range(len(spread))]
-    return tuple(Choice(offer, share, _weight(kind, unit)) for offer, share in zip(spread, shares) if share)
+    return tuple(Choice(offer, share, weight) for offer, share in zip(spread, shares) if share)
 
 
 def _cap(share: float, need: int, smallest: int) -> int | None:
@@ -305,100 +360,60 @@ def _cap(share: float, need: int, smallest: int) -> int | None:
     return smallest * ceil(round(share * need / smallest, 9))
 
 
-def formulate(
-    pools: Sequence[Offer],
-    need: int,
-    unit: str,
-    limits: Limits,
-    profile: str,
-    base_cost: float,
-    base_type: str | None,
-) -> tuple[Problem, list[Offer]]:
-    """The problem in numbers, and the offers that its indices mean: those of which one instance keeps the caps."""
-    smallest = min((_weight(offer.instance_type, unit) for offer in pools), default=1)
-    sized = max(need, smallest)  # a group that is to run nothing now still needs the types of its first instance
-    zone_cap = _cap(limits.max_zone_share, sized, smallest)
-    family_cap = _cap(limits.max_family_share, sized, smallest)
-    pool_cap = _cap(limits.max_pool_share, sized, smallest)
-    cap = min((cap for cap in (zone_cap, family_cap, pool_cap) if cap is not None), default=None)
-    fitting = [offer for offer in pools if cap is None or _weight(offer.instance_type, unit) <= cap]
-    weights = [_weight(offer.instance_type, unit) for offer in fitting]
-    return (
-        Problem(
-            need=need,
-            weight=weights,
-            cost=[expected_price(offer, profile) for offer in fitting],
-            price=[offer.spot_price for offer in fitting],
-            zone=[offer.zone for offer in fitting],
-            family=[offer.instance_type.family for offer in fitting],
-            type=[offer.instance_type.name for offer in fitting],
-            most=[(pool_cap or need + weight - 1) // weight for weight in weights],
-            zone_cap=zone_cap,
-            family_cap=family_cap,
-            min_pools=min(limits.min_pools, -(-need // smallest)),
-            max_types=limits.max_types,
-            base_type=base_type,
-            budget=None if limits.budget_per_hour is None else limits.budget_per_hour - base_cost,
-        ),
-        fitting,
-    )
-
-
-def _in_the_way(
-    pools: Sequence[Offer],
-    need: int,
-    unit: str,
-    limits: Limits,
-    profile: str,
-    base_cost: float,
-    base_type: str | None,
-) -> Infeasible:
+def _in_the_way(asked: Question) -> Infeasible:
     """The limit without which there would be a plan, and what it would have to be."""
-    if not pools:
+    limits, stated = asked.limits, f"{asked.need} {asked.unit} of Spot"
+    if not asked.pools:
         return Infeasible(
             "requirements",
-            f"requirements: no pool is on offer for {need} {unit} of Spot; widen the instance types, their requirements or the regions",
+            f"requirements: no pool is on offer for {stated}; widen the instance types, their requirements or the zones",
         )
+    pools = len(asked.pools)
+    zones = len({offer.zone for offer in asked.pools})
+    families = len({offer.instance_type.family for offer in asked.pools})
+    on_offer = f"{pools} pools in {zones} zones and {families} families are on offer"
 
-    def without(**lifted: object) -> dict[int, int] | None:
-        return solve(formulate(pools, need, unit, replace(limits, **lifted), profile, base_cost, base_type)[0])
+    def lifted(**without: object) -> Question:
+        return replace(asked, limits=replace(limits, **without))
 
-    zones = len({offer.zone for offer in pools})
-    families = len({offer.instance_type.family for offer in pools})
-    facts = {
-        "max_pool_share": (1.0, f"{len(pools)} pools are on offer"),
-        "max_zone_share": (1.0, f"{zones} zones are on offer, so it cannot be below {1 / zones:.2f}"),
-        "max_family_share": (1.0, f"{families} families are on offer, so it cannot be below {1 / families:.2f}"),
-        "min_pools": (1, f"{len(pools)} pools are on offer"),
-        "max_types": (MAX_OVERRIDES, "the other limits need more types"),
-    }
     if limits.budget_per_hour is not None:
-        cheapest = without(budget_per_hour=None)
-        if cheapest is not None:
-            problem, _fitting = formulate(
-                pools, need, unit, replace(limits, budget_per_hour=None), "cost", base_cost, base_type
-            )
-            counts = solve(replace(problem, cost=problem.price)) or cheapest
-            least = base_cost + sum(problem.price[i] * count for i, count in counts.items())
+        free = lifted(budget_per_hour=None)
+        problem, _fitting = free.formulate()
+        counts = solve(replace(problem, cost=problem.price)) if pools >= limits.min_pools else None
+        if counts is not None:
+            least = asked.base_cost + sum(problem.price[i] * count for i, count in counts.items())
             return Infeasible(
                 "budget_per_hour",
-                f"budget_per_hour {limits.budget_per_hour:g} is in the way: {need} {unit} of Spot and the On-Demand base cost at least "
-                f"{least:.4f} USD/h; raise it, lower the target or the base, or widen the instance types",
+                f"budget_per_hour {limits.budget_per_hour:g} is in the way: {stated} and the On-Demand base cost at "
+                f"least {least:.4f} USD/h; raise it, lower the target or the base, or widen the instance types",
             )
-    for name, (lifted, fact) in facts.items():
-        if getattr(limits, name) != lifted and without(**{name: lifted}) is not None:
-            change = "raise" if name != "min_pools" else "lower"
+        asked, limits = free, free.limits  # it is not the budget alone
+    if pools < limits.min_pools:
+        return Infeasible(
+            "min_pools", f"min_pools {limits.min_pools} is in the way: {on_offer}; lower it or widen the types"
+        )
+    eased = {
+        "max_pool_share": 1.0,
+        "max_zone_share": 1.0,
+        "max_family_share": 1.0,
+        "min_pools": 1,
+        "max_types": MAX_OVERRIDES,
+    }
+    in_force = [name for name, none in eased.items() if getattr(limits, name) != none]
+    for name in in_force:
+        if solve(lifted(budget_per_hour=None, **{name: eased[name]}).formulate()[0]) is not None:
+            places = {"max_zone_share": zones, "max_family_share": families, "max_pool_share": pools}.get(name)
+            floor = f", so that it cannot be below {ceil(100 / places) / 100:g}" if places else ""
             return Infeasible(
                 name,
-                f"{name} {getattr(limits, name):g} is in the way of {need} {unit} of Spot: {fact}; {change} it or "
-                "widen the instance types or regions",
+                f"{name} {getattr(limits, name):g} is in the way of {stated}: {on_offer}{floor}; "
+                f"{'lower' if name == 'min_pools' else 'raise'} it or widen the instance types or zones",
             )
-    names = [name for name, (lifted, _fact) in facts.items() if getattr(limits, name) != lifted]
-    stated = ", ".join(f"{name} {getattr(limits, name):g}" for name in names)
+    listed = ", ".join(f"{name} {getattr(limits, name):g}" for name in in_force)
     return Infeasible(
-        names[0] if names else "requirements",
-        f"no plan for {need} {unit} of Spot keeps {stated or 'the limits'} with {len(pools)} pools in {zones} zones and "
-        f"{families} families; ease more than one of them or widen the instance types",
+        in_force[0] if in_force else "requirements",
+        f"no plan for {stated} keeps {listed or 'the limits'} together: {on_offer}; ease more than one of them "
+        "or widen the instance types or zones",
     )
 
 
@@ -408,38 +423,31 @@ def _reserve(made: Plan, fitting: Sequence[Offer], problem: Problem, cheapest_un
     None is larger than the Spot part, dearer per unit than On-Demand or, if it had to carry the Spot part alone, over
     the budget, unless it is needed for the group to have ``min_pools`` pools to draw from.
     """
-    places = range(len(fitting))
     largest = max(problem.need, min(problem.weight, default=1))
-    taken = {fitting[i].instance_type for i in places if fitting[i].instance_type.name in made.types}
-    drawn = sum(offer.instance_type in taken for offer in fitting)
-    reserve: dict[InstanceType, None] = {}
-    for i in sorted(places, key=lambda i: (problem.cost[i] / problem.weight[i], i)):
-        kind, per_unit = fitting[i].instance_type, problem.price[i] / problem.weight[i]
-        if len(made.types) + len(reserve) >= made.limits.max_types:
+    drawn = Counter(problem.type)
+    taken = set(made.types)
+    pools = sum(drawn[name] for name in taken)
+    reserve: list[InstanceType] = []
+    per_unit = [cost / weight for cost, weight in zip(problem.cost, problem.weight)]
+    for i in sorted(range(len(fitting)), key=per_unit.__getitem__):
+        if len(taken) >= made.limits.max_types or (len(reserve) >= RESERVE_TYPES and pools >= made.limits.min_pools):
             break
-        if kind in taken or kind in reserve:
-            continue
-        needed = drawn < made.limits.min_pools
+        name, price = problem.type[i], problem.price[i] / problem.weight[i]
         worth = (
             len(reserve) < RESERVE_TYPES
             and problem.weight[i] <= largest
-            and (cheapest_unit is None or per_unit < cheapest_unit)
-            and (problem.budget is None or per_unit * problem.need <= problem.budget)
+            and (cheapest_unit is None or price < cheapest_unit)
+            and (problem.budget is None or price * problem.need <= problem.budget)
         )
-        if needed or worth:
-            reserve[kind] = None
-            drawn += sum(offer.instance_type == kind for offer in fitting)
-    return list(reserve)
+        if name not in taken and (worth or pools < made.limits.min_pools):
+            taken.add(name)
+            reserve.append(fitting[i].instance_type)
+            pools += drawn[name]
+    return reserve
 
 
-def _reasons(
-    made: Plan,
-    offers: Sequence[Offer],
-    pools: Sequence[Offer],
-    fitting: Sequence[Offer],
-    reserve: Sequence[InstanceType],
-) -> tuple[str, ...]:
-    """The plan in sentences."""
+def _reasons(made: Plan, offers: int, pools: int, fitting: int, reserve: Sequence[InstanceType]) -> tuple[str, ...]:
+    """The plan in sentences; of the pools on offer, those with a Spot price and those within the caps, how many."""
     sentences = [_sentence(choice) for choice in made.choices]
     if made.on_demand:
         count, kind = sum(choice.instances for choice in made.on_demand), made.on_demand[0].offer.instance_type.name
@@ -450,18 +458,18 @@ def _reasons(
         )
     if reserve:
         sentences.append(f"in reserve, next best: {', '.join(kind.name for kind in reserve)}")
-    used, unpriced, large = len(made.choices), len(offers) - len(pools), len(pools) - len(fitting)
+    used, unpriced, large = len(made.choices), offers - pools, pools - fitting
     left_out = [
         (unpriced, "have no Spot price"),
         (large, "have instances larger than a limit lets one place hold"),
         (
-            len(fitting) - used,
+            fitting - used,
             f"cost more at the {made.profile} profile's risk-adjusted prices, or would break a limit",
         ),
     ]
     parts = [f"{count} {why}" for count, why in left_out if count]
     if parts:
-        sentences.append(f"{used} of {len(offers)} pools chosen; of the others {'; '.join(parts)}")
+        sentences.append(f"{used} of {offers} pools chosen; of the others {'; '.join(parts)}")
     cost = f"expected cost {made.cost_per_hour:.4f} USD/h"
     if made.savings_percent is not None:
         cost += f", {made.savings_percent:.0f} % below {made.on_demand_cost_per_hour:.4f} USD/h for all On-Demand"

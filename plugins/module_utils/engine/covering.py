@@ -3,27 +3,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The arithmetic under ``allocation``: cover a number with whole instances at the least cost, under caps.
 
-It is an integer program (a covering knapsack with group caps), solved here without a solver in three steps:
+It is an integer program (a covering knapsack with group caps), solved here by branch and bound in pure Python:
 
-1. *Relax*: were instances divisible, and without the limits on the number of pools and types, it would be a flow from
-   zones to families through pools, and successive shortest paths give its optimum, which is also a lower bound.
-2. *Round*: keep the whole instances of that flow and fill up with the cheapest that fit.
-3. *Improve*: take one or two instances away (or all of a type), look for the cheapest way to fill the gap by branch and
-   bound, and keep it if it costs less; stop at a thousandth above the lower bound or when nothing helps.
+- *Bound*: were instances divisible, and pools and types not limited in number, it would be a flow from zones to
+  families through pools; successive shortest paths give its optimum, below which no plan can be. Where the budget
+  binds, it is priced in (Lagrangian relaxation): ``cost + m x price``, less ``m x budget``, is minimised for the best m.
+- *Round*: the whole instances of that flow, filled up with the cheapest that fit, then improved: take one or two
+  instances away, find the cheapest way to fill the gap, keep it if it costs less.
+- *Branch*: on a pool whose share of the flow is not a whole number, a pool that has to be used or a type too many.
 
-``tests/bench/allocation.py`` measures the result against a solver's optimum.
+It stops within a thousandth of the bound, or after a fixed effort, counted in steps, so that the answer does not depend
+on the machine. ``tests/bench/allocation.py`` measures how far it is from a solver's optimum.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from itertools import combinations_with_replacement
 from math import inf
 
 CLOSE_ENOUGH = 1.001
-"""Times the lower bound: from there on, improving is not worth the time."""
+"""Times the bound: from there on, a better plan is not worth the time."""
+
+EFFORT = 150_000
+"""Steps for one problem, each well under a microsecond; four times as many while no plan at all has been found."""
 
 TINY = 1e-9
 
@@ -56,188 +62,308 @@ def solve(problem: Problem) -> dict[int, int] | None:
     """Instances by pool, or ``None`` where no way to keep all limits was found. Deterministic."""
     if problem.need <= 0:
         return {}
-    best = _solve(problem, problem.cost)
-    if problem.budget is None or best is None or _total(problem.price, best) <= problem.budget + TINY:
-        return best
-    # Over budget: make the price count for more and more until it fits, then see how little more is enough.
-    cheapest = _solve(problem, problem.price)
-    if cheapest is None or _total(problem.price, cheapest) > problem.budget + TINY:
-        return None
-    best, low, high = cheapest, 0.0, 1.0
-    for _step in range(7):
-        middle = (low + high) / 2
-        blend = [(1 - middle) * c + middle * p for c, p in zip(problem.cost, problem.price)]
-        found = _solve(problem, blend)
-        if found is not None and _total(problem.price, found) <= problem.budget + TINY:
-            high = middle
-            best = min(best, found, key=lambda counts: _total(problem.cost, counts))
-        else:
-            low = middle
-    fleet = _Fleet(problem, problem.cost, _order(problem, problem.cost))
-    for pool, count in best.items():
-        fleet.add(pool, count)
-    fleet.improve(0.0)
-    return dict(fleet.counts)
+    return _Search(problem).run()
 
 
-def _total(each: Sequence[float], counts: dict[int, int]) -> float:
-    return sum(each[pool] * count for pool, count in counts.items())
+@dataclass(frozen=True)
+class _Node:
+    """A part of the problem: how many instances a pool has at least (0) and at most (``problem.most``)."""
+
+    low: Mapping[int, int] = field(default_factory=dict)
+    high: Mapping[int, int] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
+    """Types that may stay when there are too many."""
 
 
-def _order(problem: Problem, cost: Sequence[float]) -> list[int]:
-    """The pools by cost per unit of the need, cheapest first."""
-    need = problem.need
-    return sorted(range(len(cost)), key=lambda i: (cost[i] / min(problem.weight[i], need), i))
+@dataclass(frozen=True)
+class _Flow:
+    """A divisible cover: a bound on the cost, the instances (not whole) of each pool, and what one more unit costs where.
 
-
-def _solve(problem: Problem, cost: Sequence[float]) -> dict[int, int] | None:
-    """``solve`` for ``cost`` without the budget."""
-    order = _shortlist(problem, _order(problem, cost))
-    flow, bound = _relax(problem, cost, order)
-    if flow is None:
-        return None
-    flow = _fewer_types(problem, cost, flow)
-    fleet = _Fleet(replace(problem, budget=None), cost, order)
-    for pool, units in sorted(flow.items()):
-        if units >= problem.weight[pool]:
-            fleet.add(pool, units // problem.weight[pool])
-    fleet.fill()
-    fleet.improve(bound)
-    return dict(fleet.counts) if fleet.complete else None
-
-
-def _shortlist(problem: Problem, order: list[int]) -> list[int]:
-    """The pools that can matter: of each zone and weight the cheapest few, and their types in the other zones.
-
-    Few is what the caps may call for, and some more: a zone's share of the need takes so many pools and families.
+    ``multiplier`` is what a dollar of the budget is worth to it.
     """
-    need = problem.need
-    zone_need = min(need, problem.zone_cap or need)
-    few = 4 + problem.min_pools
-    if problem.family_cap:
-        few += -(-zone_need // problem.family_cap)
-    if order:
-        largest = max(problem.most[i] * problem.weight[i] for i in order)
-        few += -(-zone_need // max(largest, 1))
-    taken: dict[tuple[str, int], int] = defaultdict(int)
-    types = {problem.base_type}
-    for i in order:
-        group = (problem.zone[i], min(problem.weight[i], need))
-        if taken[group] < few:
-            taken[group] += 1
-            types.add(problem.type[i])
-    return [i for i in order if problem.type[i] in types]
+
+    bound: float
+    instances: Mapping[int, float]
+    zones: Mapping[str, float]
+    families: Mapping[str, float]
+    multiplier: float = 0.0
 
 
-def _relax(problem: Problem, cost: Sequence[float], order: list[int]) -> tuple[dict[int, int] | None, float]:
-    """The cheapest divisible cover from the pools in ``order``: units by pool, and its cost; ``None`` if there is none.
-
-    Successive shortest paths: zone -> family along the next pool with room, family -> zone back along the last used.
-    """
-    need, weight = problem.need, problem.weight
-    unit = {i: cost[i] / min(weight[i], need) for i in order}
-    room = {i: problem.most[i] * weight[i] for i in order}
-    cells: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for i in order:
-        cells[problem.zone[i]][problem.family[i] if problem.family_cap else ""].append(i)
-    at = {(zone, family): 0 for zone, families in cells.items() for family in families}
-    used: dict[str, set[str]] = defaultdict(set)  # the zones that a family has units in
-    zone_room = dict.fromkeys(cells, problem.zone_cap or need)
-    family_room = dict.fromkeys({family for _zone, family in at}, problem.family_cap or need)
-    flow: dict[int, int] = defaultdict(int)
-    left, total = need, 0.0
-    while left:
-        zones = {zone: 0.0 for zone, free in zone_room.items() if free}
-        families: dict[str, float] = {}
-        came: dict[tuple[str, str], tuple[str, int]] = {}
-        queue = deque(("zone", zone) for zone in zones)
-        while queue:
-            kind, node = queue.popleft()
-            if kind == "zone":
-                distance = zones[node]
-                for family, pools in cells[node].items():
-                    position = at[node, family]
-                    if position < len(pools):
-                        reach = distance + unit[pools[position]]
-                        if reach < families.get(family, inf) - TINY:
-                            families[family] = reach
-                            came["family", family] = (node, pools[position])
-                            if used[family]:
-                                queue.append(("family", family))
-            else:
-                distance = families[node]
-                for zone in sorted(used[node]):
-                    pools, position = cells[zone][node], at[zone, node]
-                    last = pools[position] if position < len(pools) and flow[pools[position]] else pools[position - 1]
-                    reach = distance - unit[last]
-                    if reach < zones.get(zone, inf) - TINY:
-                        zones[zone] = reach
-                        came["zone", zone] = (node, last)
-                        queue.append(("zone", zone))
-        ends = [family for family in families if family_room[family]]
-        if not ends:
-            return None, inf
-        end = min(ends, key=lambda family: (families[family], family))
-        path, node = [], ("family", end)
-        while node in came:
-            before, pool = came[node]
-            path.append((node[0], pool))
-            node = ("zone" if node[0] == "family" else "family", before)
-        amount = min(left, family_room[end], zone_room[node[1]])
-        for kind, pool in path:
-            amount = min(amount, room[pool] - flow[pool] if kind == "family" else flow[pool])
-        left -= amount
-        family_room[end] -= amount
-        zone_room[node[1]] -= amount
-        for kind, pool in path:
-            step = amount if kind == "family" else -amount
-            flow[pool] += step
-            total += step * unit[pool]
-            zone, family = problem.zone[pool], problem.family[pool] if problem.family_cap else ""
-            pools = cells[zone][family]
-            at[zone, family] = pools.index(pool) + (flow[pool] == room[pool])
-            if flow[pool] or pool != pools[0]:
-                used[family].add(zone)
-            else:
-                used[family].discard(zone)
-    return {pool: units for pool, units in flow.items() if units}, total
+def _whole(count: float) -> float:
+    """``count``, but exactly whole where only rounding keeps it from that."""
+    return round(count) if abs(count - round(count)) < 1e-6 else count
 
 
-def _fewer_types(problem: Problem, cost: Sequence[float], flow: dict[int, int]) -> dict[int, int]:
-    """``flow`` from no more than ``max_types`` types: as long as there are too many, do without the least used."""
-    while True:
-        carried: dict[str, int] = defaultdict(int)
-        for pool, units in flow.items():
-            carried[problem.type[pool]] += units
-        if len(carried.keys() | ({problem.base_type} - {None})) <= problem.max_types:
-            return flow
-        order = _order(problem, cost)
-        for least in sorted(carried.keys() - {problem.base_type}, key=lambda name: (carried[name], name)):
-            kept = carried.keys() - {least} | {problem.base_type}
-            fewer, _bound = _relax(problem, cost, [i for i in order if problem.type[i] in kept])
-            if fewer is not None:
-                flow = fewer
+class _Search:
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.effort = EFFORT
+        self.pools: list[int] = []
+        self.best: dict[int, int] | None = None
+        self.least = inf
+
+    def run(self) -> dict[int, int] | None:
+        self.pools = self._shortlist()
+        root = self._relax(_Node())
+        if root is None:
+            return None
+        self._round(_Node(), root)
+        self._drop_hopeless(root)
+        nodes, made = [(root.bound, 0, _Node(), root)], 0
+        while nodes and (self.effort > 0 or (self.best is None and self.effort > -3 * EFFORT)):
+            bound, _number, node, flow = heappop(nodes)
+            if bound * CLOSE_ENOUGH >= self.least:
                 break
-        else:
-            kept = sorted(carried, key=lambda name: (-carried[name], name))[: problem.max_types]
-            return {pool: units for pool, units in flow.items() if problem.type[pool] in kept}
+            for child in self._branch(node, flow):
+                below = self._relax(child)
+                if below is None or below.bound * CLOSE_ENOUGH >= self.least:
+                    continue
+                self._round(child, below)
+                made += 1
+                heappush(nodes, (below.bound, made, child, below))
+        return self.best
+
+    def _shortlist(self) -> list[int]:
+        """The pools that can matter: of each zone and weight the cheapest few, and their types in the other zones.
+
+        Few is what the caps may call for, and some more: a zone's part of the need takes so many pools and families.
+        With a budget the cheapest by price are among them too.
+        """
+        problem, need = self.problem, self.problem.need
+        zone_need = min(need, problem.zone_cap or need)
+        largest = max((most * weight for most, weight in zip(problem.most, problem.weight)), default=1)
+        few = 4 + problem.min_pools - (-zone_need // largest) - (-zone_need // (problem.family_cap or need))
+        types: set[str | None] = {problem.base_type}
+        for each in (problem.cost, problem.price) if problem.budget is not None else (problem.cost,):
+            taken: dict[tuple[str | None, int], int] = defaultdict(int)
+            unit = [amount / (weight if weight < need else need) for amount, weight in zip(each, problem.weight)]
+            for i in sorted(range(len(each)), key=unit.__getitem__):
+                group = (problem.zone[i] if problem.zone_cap else None, min(problem.weight[i], need))
+                if taken[group] < few:
+                    taken[group] += 1
+                    types.add(problem.type[i])
+        return [i for i in range(len(problem.cost)) if problem.type[i] in types]
+
+    def _relax(self, node: _Node) -> _Flow | None:
+        """The cheapest divisible cover within the node's bounds and the budget; ``None`` where there is none.
+
+        It is a mix of two flows, one within the budget and one over it, that cost the same at the multiplier where the
+        bound is highest; each step takes the multiplier at which the two found so far would (Kelley's cutting planes).
+        """
+        problem = self.problem
+        over = self._flow(node, problem.cost, 0.0)
+        if over is None or problem.budget is None or self._price(over) <= problem.budget + TINY:
+            return over
+        under = self._flow(node, problem.price, inf)
+        if self._price(under) > problem.budget + TINY:
+            return None
+        found = over
+        for _step in range(12):
+            (cost, price), (dear, cheap) = self._cost_and_price(over), self._cost_and_price(under)
+            if price - cheap < TINY:
+                break
+            multiplier = (dear - cost) / (price - cheap)
+            reckoned = [c + multiplier * p for c, p in zip(problem.cost, problem.price)]
+            found = self._flow(node, reckoned, multiplier)
+            if found.bound + multiplier * problem.budget > cost + multiplier * price - TINY:
+                break
+            if self._price(found) > problem.budget:
+                over = found
+            else:
+                under = found
+        over_price, under_price = self._price(over), self._price(under)
+        part = (problem.budget - under_price) / max(over_price - under_price, TINY)
+        mixed = {
+            i: _whole((1 - part) * under.instances.get(i, 0) + part * over.instances.get(i, 0))
+            for i in sorted(over.instances.keys() | under.instances.keys())
+        }
+        return replace(found, instances={i: count for i, count in mixed.items() if count})
+
+    def _cost_and_price(self, flow: _Flow) -> tuple[float, float]:
+        return sum(self.problem.cost[i] * count for i, count in flow.instances.items()), self._price(flow)
+
+    def _price(self, flow: _Flow) -> float:
+        return sum(self.problem.price[i] * count for i, count in flow.instances.items())
+
+    def _flow(self, node: _Node, reckoned: Sequence[float], multiplier: float) -> _Flow | None:
+        """The cheapest divisible cover within the node's bounds at the costs ``reckoned``; ``None`` if there is none.
+
+        Successive shortest paths: zone -> family along the cheapest pool with room, family -> zone back along the
+        dearest in use. An instance larger than what is left counts as what is left, which makes the bound tighter.
+        """
+        problem, weight = self.problem, self.problem.weight
+        zone_of = problem.zone if problem.zone_cap else [""] * len(weight)
+        family_of = problem.family if problem.family_cap else [""] * len(weight)
+        left = problem.need
+        total = 0.0
+        zone_room: dict[str, float] = {zone_of[i]: problem.zone_cap or inf for i in self.pools}
+        family_room: dict[str, float] = {family_of[i]: problem.family_cap or inf for i in self.pools}
+        for i, count in node.low.items():
+            total += count * reckoned[i]
+            left -= count * weight[i]
+            zone_room[zone_of[i]] -= count * weight[i]
+            family_room[family_of[i]] -= count * weight[i]
+        if min(zone_room.values(), default=0) < 0 or min(family_room.values(), default=0) < 0:
+            return None
+        instances: dict[int, float] = dict(node.low)
+        size, unit, room = {}, {}, {}
+        for i in self.pools:
+            count = node.high.get(i, problem.most[i]) - node.low.get(i, 0)
+            if count > 0 and left > 0 and weight[i] <= zone_room[zone_of[i]] and weight[i] <= family_room[family_of[i]]:
+                size[i] = weight[i] if weight[i] < left else left
+                unit[i] = reckoned[i] / size[i]
+                room[i] = count * size[i]
+        cells: dict[str, dict[str, list[int]]] = {zone: {} for zone in zone_room}
+        for i in sorted(unit, key=unit.__getitem__):
+            cells[zone_of[i]].setdefault(family_of[i], []).append(i)
+        self.effort -= 3 * len(self.pools)
+        at = {(zone, family): 0 for zone, families in cells.items() for family in families}
+        used: dict[str, dict[str, None]] = {family: {} for family in family_room}
+        flow: dict[int, int] = dict.fromkeys(unit, 0)
+        zones: dict[str, float] = {}
+        families: dict[str, float] = {}
+        while left > 0:
+            zones = {zone: 0.0 for zone, free in zone_room.items() if free}
+            families = {}
+            came: dict[tuple[bool, str], tuple[str, int]] = {}
+            queue = deque((True, zone) for zone in zones)
+            while queue:
+                is_zone, place = queue.popleft()
+                if is_zone:
+                    distance = zones[place]
+                    self.effort -= len(cells[place])
+                    for family, pools in cells[place].items():
+                        position = at[place, family]
+                        if position < len(pools):
+                            reach = distance + unit[pools[position]]
+                            if reach < families.get(family, inf) - TINY:
+                                families[family] = reach
+                                came[False, family] = (place, pools[position])
+                                if used[family]:
+                                    queue.append((False, family))
+                else:
+                    distance = families[place]
+                    for zone in used[place]:
+                        pools, position = cells[zone][place], at[zone, place]
+                        if position == len(pools) or not flow[pools[position]]:
+                            position -= 1
+                        reach = distance - unit[pools[position]]
+                        if reach < zones.get(zone, inf) - TINY:
+                            zones[zone] = reach
+                            came[True, zone] = (place, pools[position])
+                            queue.append((True, zone))
+            end = min((family for family in families if family_room[family]), key=families.__getitem__, default=None)
+            if end is None:
+                return None
+            path, here = [], (False, end)
+            while here in came:
+                place, pool = came[here]
+                path.append((-1 if here[0] else 1, pool))
+                here = (not here[0], place)
+            amount = min(left, family_room[end], zone_room[here[1]])
+            amount = min(amount, *(room[i] - flow[i] if way > 0 else flow[i] for way, i in path))
+            left -= amount
+            family_room[end] -= amount
+            zone_room[here[1]] -= amount
+            for way, i in path:
+                flow[i] += way * amount
+                total += way * amount * unit[i]
+                zone, family = zone_of[i], family_of[i]
+                pools = cells[zone][family]
+                at[zone, family] = pools.index(i) + (flow[i] == room[i])
+                if flow[i] or i != pools[0]:
+                    used[family][zone] = None
+                else:
+                    used[family].pop(zone, None)
+        for i, units in flow.items():
+            if units:
+                instances[i] = instances.get(i, 0) + (units // size[i] if units % size[i] == 0 else units / size[i])
+        if multiplier < inf:
+            total -= multiplier * (problem.budget or 0.0)
+        return _Flow(total, instances, zones, families, multiplier)
+
+    def _drop_hopeless(self, root: _Flow) -> None:
+        """Leave out the pools of which one instance alone would cost more than the best plan: bound + reduced cost."""
+        problem, limit = self.problem, self.least - root.bound
+        kept = []
+        for i in self.pools:
+            zone = root.zones.get(problem.zone[i] if problem.zone_cap else "")
+            family = root.families.get(problem.family[i] if problem.family_cap else "")
+            reckoned = problem.cost[i] + root.multiplier * problem.price[i]
+            dearer = reckoned - ((family or 0.0) - (zone or 0.0)) * min(problem.weight[i], problem.need)
+            if zone is None or family is None or i in root.instances or dearer < limit:
+                kept.append(i)
+        self.pools = kept
+
+    def _round(self, node: _Node, flow: _Flow) -> None:
+        """Make whole instances of the flow, and keep them if they are the best plan so far."""
+        fleet = _Fleet(self)
+        types: dict[str, float] = defaultdict(float)
+        for i, count in flow.instances.items():
+            types[self.problem.type[i]] += count * self.problem.weight[i]
+        spared = sorted(types, key=lambda name: (name != self.problem.base_type, name not in node.kept, -types[name]))
+        spared = spared[: self.problem.max_types]
+        for i, count in sorted(flow.instances.items()):
+            if self.problem.type[i] in spared:
+                fleet.add_up_to(i, int(count))
+        fleet.fill(flow.multiplier)
+        if not fleet.complete or fleet.total < 1.1 * self.least:
+            fleet.improve(flow.bound)
+        if fleet.complete and fleet.total < self.least - TINY:
+            self.best, self.least = dict(fleet.counts), fleet.total
+
+    def _branch(self, node: _Node, flow: _Flow) -> list[_Node]:
+        """Two parts of the node, without what is wrong with its flow; none if nothing is."""
+        problem = self.problem
+        broken = [i for i, count in flow.instances.items() if count != int(count)]
+        if broken:
+            i = max(
+                broken, key=lambda i: (problem.weight[i] * min(flow.instances[i] % 1, 1 - flow.instances[i] % 1), -i)
+            )
+            count = int(flow.instances[i])
+            return [
+                _Node(node.low, {**node.high, i: count}, node.kept),
+                _Node({**node.low, i: count + 1}, node.high, node.kept),
+            ]
+        if len(flow.instances) < problem.min_pools:
+            unused = [i for i in self.pools if i not in flow.instances and node.high.get(i, 1)]
+            if not unused:
+                return []
+            i = min(unused, key=lambda i: (problem.cost[i] + flow.multiplier * problem.price[i], i))
+            return [_Node({**node.low, i: 1}, node.high, node.kept), _Node(node.low, {**node.high, i: 0}, node.kept)]
+        carried: dict[str, float] = defaultdict(float)
+        for i, count in flow.instances.items():
+            carried[problem.type[i]] += count * problem.weight[i]
+        kept = node.kept | ({problem.base_type} - {None})
+        if len(carried.keys() | kept) > problem.max_types:
+            loose = sorted(carried.keys() - kept, key=lambda name: (carried[name], name))
+            if len(kept) >= problem.max_types:
+                return [_Node(node.low, {**node.high, **self._none_of(loose)}, node.kept)]
+            return [
+                _Node(node.low, {**node.high, **self._none_of(loose[:1])}, node.kept),
+                _Node(node.low, node.high, node.kept | {loose[0]}),
+            ]
+        return []
+
+    def _none_of(self, types: Sequence[str]) -> dict[int, int]:
+        return {i: 0 for i in self.pools if self.problem.type[i] in types}
 
 
 class _Fleet:
     """The whole instances chosen so far, and what room they leave."""
 
-    def __init__(self, problem: Problem, cost: Sequence[float], order: list[int]) -> None:
-        self.problem, self.cost, self.order = problem, cost, order
+    def __init__(self, search: _Search) -> None:
+        problem = search.problem
+        self.search, self.problem, self.cost = search, problem, problem.cost
         self.counts: dict[int, int] = {}
         self.left = problem.need
+        self.total = 0.0
         self.spent = 0.0
         self.zone_room: dict[str, float] = dict.fromkeys(problem.zone, problem.zone_cap or inf)
         self.family_room: dict[str, float] = dict.fromkeys(problem.family, problem.family_cap or inf)
         self.types: dict[str, int] = {} if problem.base_type is None else {problem.base_type: 1}
-
-    @property
-    def total(self) -> float:
-        return _total(self.cost, self.counts)
+        unit = {i: problem.cost[i] / min(problem.weight[i], problem.need) for i in search.pools}
+        self.order = sorted(search.pools, key=lambda i: (unit[i], i))
 
     @property
     def complete(self) -> bool:
@@ -256,12 +382,13 @@ class _Fleet:
 
     def add(self, i: int, count: int) -> None:
         """``count`` instances more in the pool, or fewer if negative."""
-        problem, weight = self.problem, self.problem.weight[i]
+        problem, weight = self.problem, self.problem.weight[i] * count
         before = self.counts.get(i, 0)
-        self.left -= count * weight
+        self.left -= weight
+        self.total += count * self.cost[i]
         self.spent += count * problem.price[i]
-        self.zone_room[problem.zone[i]] -= count * weight
-        self.family_room[problem.family[i]] -= count * weight
+        self.zone_room[problem.zone[i]] -= weight
+        self.family_room[problem.family[i]] -= weight
         if before + count:
             self.counts[i] = before + count
         else:
@@ -273,24 +400,31 @@ class _Fleet:
             if not self.types[name]:
                 del self.types[name]
 
-    def fill(self) -> None:
+    def add_up_to(self, i: int, count: int) -> None:
+        """As many of ``count`` instances as fit."""
+        problem, weight = self.problem, self.problem.weight[i]
+        if not self.fits(i):
+            return
+        count = min(count, self.zone_room[problem.zone[i]] // weight, self.family_room[problem.family[i]] // weight)
+        if problem.budget is not None:
+            count = min(count, (problem.budget + TINY - self.spent) // problem.price[i])
+        if count >= 1:
+            self.add(i, int(count))
+
+    def fill(self, multiplier: float) -> None:
         """Add the cheapest that fit for what is left, then for the pools that are missing."""
-        weight, cost = self.problem.weight, self.cost
-        while self.left > 0:
-            fitting = [i for i in self.order if self.fits(i)]
+        weight, cost, price = self.problem.weight, self.problem.cost, self.problem.price
+        while not self.complete:
+            self.search.effort -= len(self.order)
+            fitting = [i for i in self.order if self.fits(i) and (self.left > 0 or i not in self.counts)]
             if not fitting:
                 return
-            i = min(fitting, key=lambda i: (cost[i] / min(weight[i], self.left), i))
-            self.add(i, 1)
-        while len(self.counts) < self.problem.min_pools:
-            fitting = [i for i in self.order if i not in self.counts and self.fits(i)]
-            if not fitting:
-                return
-            self.add(min(fitting, key=lambda i: (cost[i], i)), 1)
+            left = max(self.left, 1)
+            self.add(min(fitting, key=lambda i: ((cost[i] + multiplier * price[i]) / min(weight[i], left), i)), 1)
 
     def improve(self, bound: float) -> None:
         """Take away and fill again, for as long as it lowers the cost (or completes what is not complete)."""
-        while not self.complete or self.total > bound * CLOSE_ENOUGH:
+        while self.search.effort > 0 and (not self.complete or self.total > bound * CLOSE_ENOUGH):
             if not any(self._exchange(out) for out in self._removals()):
                 return
 
@@ -313,36 +447,37 @@ class _Fleet:
 
     def _cheapest_fill(self, limit: float) -> list[int] | None:
         """Up to three instances that complete the fleet for less than ``limit``, by branch and bound."""
+        if self.complete:
+            return []
         weight, cost, need = self.problem.weight, self.cost, self.problem.need
         candidates = [i for i in self.order if self.fits(i)]
         unit = [cost[i] / min(weight[i], need) for i in candidates]
-        best: list[int] | None = [] if self.complete and limit > 0 else None
-        if best is not None:
-            return best
+        self.search.effort -= len(self.order)
+        best: list[int] | None = None
         chosen: list[int] = []
-        steps = 2000
+        steps = 1000
 
         def descend(start: int, spent: float, depth: int) -> None:
             nonlocal best, limit, steps
+            left = self.left
             for position in range(start, len(candidates)):
-                left = self.left
-                if left > 0 and spent + left * unit[position] >= limit:
+                if steps < 0 or (left > 0 and spent + left * unit[position] >= limit):
                     return
                 steps -= 1
-                if steps < 0:
-                    return
                 i = candidates[position]
                 total = spent + cost[i]
-                if total >= limit or (depth == 1 and weight[i] < left) or not self.fits(i):
+                covers = weight[i] >= left
+                if total >= limit or not (covers or depth > 1) or not self.fits(i):
                     continue
-                self.add(i, 1)
-                chosen.append(i)
-                if self.complete:
-                    best, limit = list(chosen), total - TINY
+                if covers and len(self.counts) + (i not in self.counts) >= self.problem.min_pools:
+                    best, limit = [*chosen, i], total - TINY
                 elif depth > 1:
+                    self.add(i, 1)
+                    chosen.append(i)
                     descend(position, total, depth - 1)
-                chosen.pop()
-                self.add(i, -1)
+                    chosen.pop()
+                    self.add(i, -1)
 
         descend(0, 0.0, 3)
+        self.search.effort -= 1000 - steps
         return best
