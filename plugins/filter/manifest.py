@@ -1,0 +1,165 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of a manifest against its one schema, the argument spec of the role ``app``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: manifest
+short_description: Check an application's manifest and fill in its defaults
+version_added: 0.1.0
+author: The spot.platform developers (@spot-platform)
+description:
+  - Checks a manifest against the schema, which is the option O(spot.platform.app#role:main:app_manifest) of the role
+    P(spot.platform.app#role), and returns it with the defaults of all keys that were not given.
+  - With O(errors=true) it returns what is wrong with the manifest instead.
+options:
+  _input:
+    description: The manifest, as written.
+    type: dict
+    required: true
+  errors:
+    description: Return the list of what is wrong, which is empty for a good manifest, instead of the manifest.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Show a manifest with its defaults
+  ansible.builtin.debug:
+    msg: "{{ app_manifest | spot.platform.manifest }}"
+
+- name: Check a manifest
+  ansible.builtin.assert:
+    that: problems | length == 0
+    fail_msg: "{{ problems | join('\n') }}"
+  vars:
+    problems: "{{ app_manifest | spot.platform.manifest(errors=true) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The manifest with its defaults; or, with O(errors=true), a list of sentences, each with key and remedy.
+  type: raw
+"""
+
+import difflib
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+SCHEMA = Path(__file__).resolve().parents[2] / "roles" / "app" / "meta" / "argument_specs.yml"
+
+
+@lru_cache(maxsize=1)
+def schema() -> dict[str, Any]:
+    """The option ``app_manifest`` of the role: ``{key: {"type", "options", ...}}``."""
+    specs = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["argument_specs"]
+    return specs["main"]["options"]["app_manifest"]["options"]
+
+
+def complete(value: Any, options: dict[str, Any]) -> Any:
+    """``value`` with an empty mapping for each mapping left out that is not required, so that its defaults apply.
+
+    Ansible fills in the defaults of nested options only below a mapping that is there.
+    """
+    if not isinstance(value, dict):
+        return value
+    result = dict(value)
+    for key, option in options.items():
+        if option.get("type") == "dict" and "options" in option:
+            if result.get(key) is None and not option.get("required"):
+                result[key] = {}
+            result[key] = complete(result.get(key), option["options"])
+    return {key: item for key, item in result.items() if item is not None}
+
+
+def unknown_keys(value: Any, options: dict[str, Any], path: str = "") -> list[str]:
+    """A sentence for each key that the schema does not have, with the nearest one that it has."""
+    problems = []
+    for item in value if isinstance(value, list) else [value]:
+        for key, inner in item.items() if isinstance(item, dict) else ():
+            if key in options:
+                if "options" in options[key]:
+                    problems += unknown_keys(inner, options[key]["options"], f"{path}{key}.")
+                continue
+            near = difflib.get_close_matches(str(key), options, n=1)
+            remedy = f"did you mean {path}{near[0]}?" if near else f"use one of {', '.join(options)}"
+            problems.append(f"unknown key {path}{key}: {remedy}")
+    return problems
+
+
+def wrong_types(value: Any, options: dict[str, Any], path: str = "") -> list[str]:
+    """A sentence for each value whose YAML type Ansible would bend into another: a list out of a word, for example."""
+    wanted = {"int": int, "float": (int, float), "bool": bool, "list": list, "dict": dict, "str": str}
+    problems = []
+    for item in value if isinstance(value, list) else [value]:
+        for key, option in options.items() if isinstance(item, dict) else ():
+            inner = item.get(key)
+            if inner is None:
+                continue
+            kind = option.get("type", "str")
+            is_bool_for_number = isinstance(inner, bool) and kind in ("int", "float")
+            if not isinstance(inner, wanted.get(kind, object)) or is_bool_for_number:
+                problems.append(f"{path}{key} is {inner!r}: it must be {WORDS.get(kind, kind)}")
+            elif "options" in option:
+                problems += wrong_types(inner, option["options"], f"{path}{key}.")
+    return problems
+
+
+WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "a mapping",
+    "str": "a text; put it in quotes if it looks like a number",
+}
+
+
+def check(manifest: Any) -> tuple[dict[str, Any], list[str]]:
+    """The manifest with its defaults, and what is wrong with it."""
+    if not isinstance(manifest, dict):
+        return {}, ["the manifest must be a mapping with the keys name, owner, regions, capacity, runtime"]
+    problems = unknown_keys(manifest, schema()) + wrong_types(manifest, schema())
+    if problems:
+        return {}, problems
+    result = ArgumentSpecValidator(schema()).validate(complete(manifest, schema()))
+    return result.validated_parameters, [plain(message) for message in result.error_messages]
+
+
+def plain(message: str) -> str:
+    """Ansible's message with the path of the key first: ``capacity.unit must be one of ..., got: cpus``."""
+    missing = re.fullmatch(r"missing required arguments: (.*?)(?: found in (.*))?", message)
+    if missing:
+        where = f"{missing[2].replace(' -> ', '.')}." if missing[2] else ""
+        return "; ".join(f"{where}{key} is missing: add it" for key in missing[1].split(", "))
+    value = re.fullmatch(r"value of (\S+) must be (.*?)(?: found in (.*))?", message)
+    if value:
+        where = f"{value[3].replace(' -> ', '.')}." if value[3] else ""
+        return f"{where}{value[1]} must be {value[2]}"
+    return message
+
+
+def manifest_filter(manifest: Any, errors: bool = False) -> Any:
+    """See the filter's documentation above."""
+    result, problems = check(manifest)
+    if errors:
+        return problems
+    if problems:
+        raise AnsibleFilterError("the manifest cannot be used: " + "; ".join(problems))
+    return result
+
+
+class FilterModule:
+    """The filter ``spot.platform.manifest``."""
+
+    def filters(self) -> dict[str, Any]:
+        """Its name in Jinja."""
+        return {"manifest": manifest_filter}
