@@ -10,7 +10,12 @@ import sys
 import time
 from types import FrameType
 
-MOTO_SETTINGS = {"MOTO_ACM_VALIDATION_WAIT": "1", "MOTO_DISABLE_GLOBAL_CORS": "true", "AWS_EC2_METADATA_DISABLED": "true"}
+MOTO_SETTINGS = {
+    "MOTO_ACM_VALIDATION_WAIT": "1",
+    "MOTO_DISABLE_GLOBAL_CORS": "true",
+    "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+}
+"""Seconds until a certificate is issued; no CORS headers; AWS's own IAM policies exist."""
 
 
 def arguments() -> argparse.Namespace:

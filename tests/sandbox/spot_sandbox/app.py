@@ -105,21 +105,29 @@ class Application:
             faults.wait(rule)
             if rule.kind == "timeout":
                 return _hang_up(environ)
-        elif rule:
+        elif rule and rule.kind != "lost":
             return error(call, faults.fault(rule.kind, call.service, call.action, call.protocol))(environ, start_response)
+        response = self._respond(call, environ)
+        if rule and rule.kind == "lost":
+            faults.wait(rule)
+            return _hang_up(environ)
+        return response(environ, start_response)
+
+    def _respond(self, call: Call, environ: dict[str, Any]) -> Response:
+        """The answer, or the error that AWS would give instead of a crash."""
         with nullcontext() if (call.service, call.operation) in WAITING else clock.LOCK:
             try:
-                return self._answer(call, environ)(environ, start_response)
+                return self._answer(call, environ)
             except NotImplementedError as missing:
                 log.warning("not in the sandbox: %s", call.action)
                 message = f"The sandbox does not have {call.action}: {missing}"
-                return error(call, faults.Fault(_unsupported(call), message, 400))(environ, start_response)
+                return error(call, faults.Fault(_unsupported(call), message, 400))
             except ServiceException as refused:  # raised where moto does not expect one
-                return error(call, faults.Fault(refused.code, refused.message, 400))(environ, start_response)
+                return error(call, faults.Fault(refused.code, refused.message, 400))
             except Exception as crash:  # a 5xx would be retried: say at once what is broken
                 log.exception("%s failed in the sandbox", call.action)
                 message = f"{call.action} failed in the sandbox: {type(crash).__name__}: {crash}"
-                return error(call, faults.Fault("SandboxFailure", message, 400))(environ, start_response)
+                return error(call, faults.Fault("SandboxFailure", message, 400))
 
     def _answer(self, call: Call, environ: dict[str, Any]) -> Response:
         responder = SERVICES.get(call.signing_name)

@@ -12,13 +12,15 @@ from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
-KINDS = ("throttle", "error", "timeout", "latency", "denied", "expired")
+KINDS = ("throttle", "error", "timeout", "lost", "latency", "denied", "expired")
+"""``timeout``: nothing is done, the connection closes; ``lost``: the call is carried out, and then the connection closes."""
+
 USER = "arn:aws:iam::123456789012:user/sandbox"
 
 
 @dataclass
 class Rule:
-    """One rule. ``seconds``: how long a latency or a timeout lasts, in real time; ``count``: how often it still strikes."""
+    """One rule. ``seconds``: how long a latency lasts or a connection hangs, in real time; ``count``: how often it still strikes."""
 
     kind: str
     service: str = "*"
@@ -38,7 +40,7 @@ class Rule:
         if self.count is not None and (not isinstance(self.count, int) or self.count < 0):
             raise ValueError(f"count {self.count!r} must be a whole number of at least 0")
         if self.seconds is None:
-            self.seconds = {"timeout": 5.0, "latency": 0.05}.get(self.kind)
+            self.seconds = {"timeout": 5.0, "lost": 0.0, "latency": 0.05}.get(self.kind)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def strike(service: str, operation: str, region: str) -> Rule | None:
 
 
 def wait(rule: Rule) -> None:
-    """Sit out a latency or a timeout."""
+    """Sit out a latency, or the time before a connection closes."""
     time.sleep(rule.seconds or 0)
 
 
