@@ -52,9 +52,10 @@ class Market(EC2Response):
         start = _aware(params.get("StartTime")) or now - market.HISTORY
         if page.state:  # the time that the first page was asked at counts for all
             start, end = (datetime.fromtimestamp(t, timezone.utc) for t in page.state["window"])
-        if start > end:
+        if params.get("EndTime") and start > end:
             raise EC2ClientError("InvalidParameterValue", f"StartTime {start.isoformat()} is after EndTime {end.isoformat()}")
-        start, end = max(start, now - market.HISTORY), min(end, now)
+        end = min(end, now)
+        start = min(max(start, now - market.HISTORY), end)  # a client's clock may be ahead
         zones = market.zones(self.region) if self.region in market.regions() else {}
         if params.get("AvailabilityZone"):
             zones = {z: i for z, i in zones.items() if z == params["AvailabilityZone"]}
