@@ -250,8 +250,8 @@ def end(region: str, instance_ids: Iterable[str], cause: str = "user") -> list[s
     """Terminate what still runs of these; returns their ids. ``cause``: ``user``, ``group`` (a service did it) or ``spot``."""
     backend, moment, ended = backend_of(region), clock.now(), []
     for instance_id in instance_ids:
-        instance, record = lookups.find_instance(backend, instance_id), RECORDS[instance_id]
-        if instance is None or instance.state == "terminated":
+        instance, record = lookups.find_instance(backend, instance_id), RECORDS.get(instance_id)
+        if instance is None or record is None or instance.state == "terminated":
             continue
         _tell_state(region, instance_id, "shutting-down")
         instance.terminate()
