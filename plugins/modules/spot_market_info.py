@@ -272,7 +272,11 @@ def observe(module: AnsibleAWSModule) -> list[Offer]:
     if score["target"] is not None and score["target"] < 1:
         raise ValueError(f"placement_score.target is {score['target']}: it must be 1 or more")
     question = market.Question(
-        selection.__contains__, selection.names, options["history_days"], score["target"], score["unit"]
+        wanted=selection.__contains__,
+        names=selection.names,
+        history_days=options["history_days"],
+        score_target=score["target"],
+        score_unit=score["unit"],
     )
     bands = options["interruption_bands"] and market.interruption_bands(options["interruption_bands"], cache)
     found = market.offers(clients, sorted(set(regions)), question, cache, bands)

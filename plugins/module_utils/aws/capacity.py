@@ -23,6 +23,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.groups import
     Subnet,
     check_owner,
     decide,
+    shortlist,
 )
 from ansible_collections.spot.platform.plugins.module_utils.engine.market import Offer
 
@@ -152,6 +153,7 @@ def _question(specs: Sequence[GroupSpec], settings: Settings) -> market.Question
         wanted=lambda kind: any(kind in spec.selection for spec in specs),
         names=None if None in names else frozenset().union(*names),
         history_days=settings.history_days,
+        history_of=lambda offers: set().union(*(shortlist(spec, offers) for spec in specs)),
         score_target=max(1, largest.target or largest.minimum) if settings.placement_scores else None,
         score_unit=largest.unit,
     )
@@ -174,8 +176,11 @@ def _present(clients: Clients, wish: Wish, region: Region, settings: Settings) -
         except AwsError as error:
             if error.code not in LOST_RACES:
                 raise
-            present = backend.observe(client, [spec.name]).get(spec.name)
-            decision = decide(spec, present, template, subnets, region.offers)
+            decision = decide(
+                spec, backend.observe(client, [spec.name]).get(spec.name), template, subnets, region.offers
+            )
+            if decision.present is None:
+                raise
     if decision.present is None:
         return Outcome(wish, "created", decision)
     if decision.changes and settings.act:

@@ -69,7 +69,11 @@ def launch_templates(client: Any, wanted: Collection[str]) -> dict[str, str]:
     found = describe_launch_templates(client, LaunchTemplateIds=ids) if ids else []
     if names:
         found += describe_launch_templates(client, Filters=[{"Name": "launch-template-name", "Values": names}])
-    return {key: item["LaunchTemplateId"] for item in found for key in (item["LaunchTemplateId"], item["LaunchTemplateName"])}
+    return {
+        key: item["LaunchTemplateId"]
+        for item in found
+        for key in (item["LaunchTemplateId"], item["LaunchTemplateName"])
+    }
 
 
 @Errors.common_error_handler("describe the launch templates")
@@ -221,9 +225,7 @@ def _mixed_policy(wanted: Group) -> dict[str, Any]:
                 "LaunchTemplateId": wanted.launch_template,
                 "Version": wanted.launch_template_version,
             },
-            "Overrides": [
-                {"InstanceType": name, "WeightedCapacity": str(weight)} for name, weight in wanted.overrides
-            ],
+            "Overrides": [{"InstanceType": name, "WeightedCapacity": str(weight)} for name, weight in wanted.overrides],
         },
         "InstancesDistribution": {
             "OnDemandAllocationStrategy": wanted.on_demand_allocation_strategy,

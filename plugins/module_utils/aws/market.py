@@ -24,6 +24,8 @@ PRICING_REGION = "us-east-1"
 """The Pricing API knows the prices of all regions but answers in three of them only."""
 SCORED_REGIONS = 10
 """GetSpotPlacementScores takes at most this many regions in one request."""
+CLOCK_SKEW = timedelta(minutes=30)
+"""How much earlier than now a history is asked for: AWS refuses one that begins in its future."""
 CHUNK = 100
 """Instance types in one request; requests for more run side by side."""
 
@@ -31,17 +33,19 @@ Bands = Mapping[str, Mapping[str, int]]
 """Interruption band (0 to 4) by region and instance type."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """What to observe. ``wanted`` chooses the types; ``names``, where known, keeps the answers of AWS short.
 
-    ``history_days``: the days over which the typical price is taken, 0 for none.
+    ``history_days``: the days over which the typical price is taken, 0 for none; ``history_of``, given the offers, names
+    the types worth it, since the history of a region is tens of thousands of prices.
     ``score_target`` and ``score_unit`` (``vcpus`` or ``instances``): ask for placement scores for that capacity.
     """
 
     wanted: Callable[[InstanceType], bool]
     names: frozenset[str] | None = None
     history_days: int = 0
+    history_of: Callable[[Sequence[Offer]], Iterable[str]] = lambda found: {offer.instance_type.name for offer in found}
     score_target: int | None = None
     score_unit: str = "vcpus"
 
@@ -88,23 +92,26 @@ def _offers(clients: Clients, region: str, question: Question, cache: Cache) -> 
         ),
     )
     wanted = {kind.name: kind for kind in types if kind.name in zones_of and question.wanted(kind)}
-    spot = spot_prices(ec2, sorted(wanted), question.history_days) if wanted else {}
-    return [
+    spot = spot_prices(ec2, wanted)
+    found = [
         Offer(
             region,
             zone,
             zone_ids[zone],
             kind,
-            spot_price=price.latest if price else None,
+            spot_price=price,
             on_demand_price=on_demand.get(name),
-            price_time=price.time if price else None,
-            typical_spot_price=price.typical if price else None,
+            price_time=rfc3339(since) if since else None,
         )
         for name, kind in wanted.items()
         for zone in zones_of[name]
         if zone in zone_ids  # no local zones, and none that this account cannot use
-        for price in (spot.get((zone, name)),)
+        for since, price in (spot.get((zone, name), (None, None)),)
     ]
+    if not question.history_days:
+        return found
+    typical = typical_spot_prices(ec2, question.history_of(found), question.history_days)
+    return [replace(offer, typical_spot_price=typical.get((offer.zone, offer.instance_type.name))) for offer in found]
 
 
 def catalogue(client: Any, names: frozenset[str] | None, cache: Cache) -> list[InstanceType]:
@@ -188,35 +195,37 @@ def describe_zones(client: Any) -> list[dict[str, Any]]:
     return client.describe_availability_zones(Filters=filters)["AvailabilityZones"]
 
 
-@dataclass(frozen=True)
-class SpotPrice:
-    """USD an hour: the latest price, since when it holds (RFC 3339), and the time-weighted mean, None unless asked."""
-
-    latest: float
-    time: str
-    typical: float | None
+Pool = tuple[str, str]
+"""(zone, type)"""
+Price = tuple[datetime, float]
+"""Since when, and USD an hour."""
 
 
-def spot_prices(client: Any, names: Sequence[str], history_days: int) -> dict[tuple[str, str], SpotPrice]:
-    """The Linux Spot prices of ``names`` by (zone, type)."""
+def spot_prices(client: Any, names: Iterable[str]) -> dict[Pool, Price]:
+    """The Linux Spot prices of now of ``names``."""
+    history = _history(client, names, datetime.now(timezone.utc) - CLOCK_SKEW)
+    return {pool: max(prices) for pool, prices in history.items()}
+
+
+def typical_spot_prices(client: Any, names: Iterable[str], days: int) -> dict[Pool, float]:
+    """The time-weighted means of the Linux Spot prices of ``names`` over the last ``days``."""
     now = datetime.now(timezone.utc)
-    start = now - timedelta(days=history_days)
-    rows: dict[tuple[str, str], list[tuple[datetime, float]]] = defaultdict(list)
-    for part in side_by_side(lambda chunk: describe_spot_price_history(client, chunk, start), _chunks(names)):
+    start = now - timedelta(days=days)
+    history = _history(client, names, start)
+    return {pool: time_weighted_mean(sorted(prices), start, now) for pool, prices in history.items()}
+
+
+def _history(client: Any, names: Iterable[str], start: datetime) -> dict[Pool, list[Price]]:
+    rows: dict[Pool, list[Price]] = defaultdict(list)
+    for part in side_by_side(lambda chunk: describe_spot_price_history(client, chunk, start), _chunks(sorted(names))):
         for row in part:
             rows[row["AvailabilityZone"], row["InstanceType"]].append((row["Timestamp"], float(row["SpotPrice"])))
-    return {pool: _spot_price(sorted(history), start, now, history_days) for pool, history in rows.items()}
+    return rows
 
 
-def _spot_price(history: list[tuple[datetime, float]], start: datetime, now: datetime, days: int) -> SpotPrice:
-    since, latest = history[-1]
-    typical = time_weighted_mean(history, start, max(now, since)) if days else None
-    return SpotPrice(latest, rfc3339(since), typical)
-
-
-def time_weighted_mean(history: Sequence[tuple[datetime, float]], start: datetime, end: datetime) -> float:
+def time_weighted_mean(history: Sequence[Price], start: datetime, end: datetime) -> float:
     """The mean over [start, end] of a price that holds from each moment of ``history`` (sorted) to the next."""
-    ends = [moment for moment, price in history[1:]] + [end]
+    ends = [moment for moment, price in history[1:]] + [max(end, history[-1][0])]
     spans = [
         (max(0.0, (until - max(since, start)).total_seconds()), price) for (since, price), until in zip(history, ends)
     ]
@@ -272,9 +281,7 @@ def get_products(client: Any, region: str) -> list[str]:
     return [text for page in pages for text in page["PriceList"]]
 
 
-def placement_scores(
-    clients: Clients, found: Sequence[Offer], target: int, unit: str, cache: Cache
-) -> dict[str, int]:
+def placement_scores(clients: Clients, found: Sequence[Offer], target: int, unit: str, cache: Cache) -> dict[str, int]:
     """The score (1 to 10) of each zone id for launching ``target`` of all the types of ``found`` there.
 
     AWS rations how many different questions an account may ask in a day, so the same question is put in the same

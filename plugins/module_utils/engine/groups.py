@@ -30,6 +30,8 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.market import
 
 AUTO_SCALING_GROUP = "auto_scaling_group"
 EC2_FLEET = "ec2_fleet"
+SHORTLIST = 24
+"""Instance types, cheapest first, whose price history is worth reading: a plan uses few, and dear ones stay dear."""
 FLEET_POOLS = 300
 """Pools of type and subnet that AWS lets one EC2 Fleet have."""
 
@@ -67,15 +69,13 @@ class Policy:
     fallback: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GroupSpec:
     """What is asked for of one group; ``None`` means: as it is, or AWS's default for a new one."""
 
     name: str
     region: str
     kind: str
-    app: str
-    environment: str
     template: str
     template_version: str | None
     subnets: tuple[str, ...]
@@ -259,6 +259,17 @@ def _as_fleet(
     )
 
 
+def shortlist(spec: GroupSpec, offers: Iterable[Offer]) -> set[str]:
+    """The names of the types that a plan for ``spec`` is likely to use: the cheapest on Spot for what they count."""
+    cheapest: dict[str, float] = {}
+    for offer in offers:
+        kind = offer.instance_type
+        if offer.spot_price is not None and kind in spec.selection:
+            price = offer.spot_price / (kind.vcpus if spec.unit == "vcpus" else 1)
+            cheapest[kind.name] = min(price, cheapest.get(kind.name, price))
+    return set(sorted(cheapest, key=lambda name: (cheapest[name], name))[:SHORTLIST])
+
+
 def _first(*values: Any) -> Any:
     return next(value for value in values if value is not None)
 
@@ -329,6 +340,10 @@ def _capacity(spec: GroupSpec, policy: Policy, present: Group | None) -> tuple[i
     if fallback:
         reasons = (f"{fallback} {policy.unit} of On-Demand fallback are in force and stay: the autoscaler ends them",)
     if before.target != policy.target:
-        return policy.target + fallback, fallback, (f"the target goes from {before.target} to {policy.target}", *reasons)
+        return (
+            policy.target + fallback,
+            fallback,
+            (f"the target goes from {before.target} to {policy.target}", *reasons),
+        )
     own = present.desired - present.fallback
     return min(max(own, policy.minimum), policy.maximum) + fallback, fallback, reasons
