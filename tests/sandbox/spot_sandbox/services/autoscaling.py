@@ -357,26 +357,12 @@ def _on_demand_rank(group: Group, zone: str, roomy: list[dict[str, Any]], amount
 
 
 def _spot_rank(group: Group, zone: str, roomy: list[dict[str, Any]], amount: int) -> dict[str, Any]:
-    strategy = group.distribution["SpotAllocationStrategy"]
-    now = clock.now()
-
-    def price(override: dict[str, Any]) -> float:
-        found = market.spot_price(group.region, zone, override["InstanceType"], now)
-        return (found if found is not None else math.inf) / _weight(override)
-
-    def room(override: dict[str, Any]) -> int:
-        return pools.free(group.region, zone, override["InstanceType"], "spot") * _weight(override)
-
-    if strategy == "capacity-optimized":
-        return max(roomy, key=room)
-    if strategy == "capacity-optimized-prioritized":
-        return next((o for o in roomy if room(o) >= amount), max(roomy, key=room))
-    if strategy == "price-capacity-optimized":
-        deep = [o for o in roomy if room(o) >= max(amount, max(map(room, roomy)) / 3)]
-        return min(deep or [max(roomy, key=room)], key=price)
-    held = Counter(m.instance_type for m in group.counted() if m.zone == zone and m.lifecycle == "spot")
-    cheapest = sorted(roomy, key=price)[: int(group.distribution.get("SpotInstancePools") or 2)]
-    return min(cheapest, key=lambda o: held[o["InstanceType"]])
+    choices = [instances.Choice(o["InstanceType"], zone, _weight(o), o) for o in roomy]
+    held = Counter((m.instance_type, m.zone) for m in group.counted() if m.lifecycle == "spot")
+    settings = group.distribution
+    spread = int(settings.get("SpotInstancePools") or 2)
+    best = instances.best_spot(group.region, settings["SpotAllocationStrategy"], choices, amount, held, spread)
+    return dict(best.what)
 
 
 def _subnet(group: Group, zone: str) -> str | None:

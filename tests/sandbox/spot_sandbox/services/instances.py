@@ -10,8 +10,10 @@ import binascii
 import fnmatch
 import itertools
 import json
+import math
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -298,6 +300,47 @@ def _tell_state(region: str, instance_id: str, state: str) -> None:
         {"instance-id": instance_id, "state": state},
         [f"arn:aws:ec2:{region}:{ACCOUNT}:instance/{instance_id}"],
     )
+
+
+# Allocation strategies
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A pool that a group or a fleet may launch in; ``what`` is the override behind it."""
+
+    instance_type: str
+    zone: str
+    weight: float
+    what: Any
+
+
+def best_spot(
+    region: str, strategy: str, choices: list[Choice], amount: float, held: Counter[tuple[str, str]], spread: int = 2
+) -> Choice:
+    """The pool that a Spot allocation strategy takes next; ``choices`` (in order of priority) all have room.
+
+    ``amount`` is the capacity still to launch; ``held`` what runs by (type, zone); ``spread`` how many pools lowest-price uses.
+    """
+    now = clock.now()
+
+    def price(choice: Choice) -> float:
+        found = market.spot_price(region, choice.zone, choice.instance_type, now)
+        return (found if found is not None else math.inf) / choice.weight
+
+    def room(choice: Choice) -> float:
+        return pools.free(region, choice.zone, choice.instance_type, "spot") * choice.weight
+
+    if strategy == "capacity-optimized":
+        return max(choices, key=room)
+    if strategy == "capacity-optimized-prioritized":
+        return next((c for c in choices if room(c) >= amount), max(choices, key=room))
+    if strategy == "price-capacity-optimized":
+        least = max(amount, max(map(room, choices)) / 3)
+        return min([c for c in choices if room(c) >= least] or [max(choices, key=room)], key=price)
+    if strategy == "lowest-price":
+        choices = sorted(choices, key=price)[:spread]
+    return min(choices, key=lambda c: held[(c.instance_type, c.zone)])
 
 
 # Interruptions
@@ -679,7 +722,7 @@ class Instances(EC2Response):
 
     def describe_instances(self) -> str:
         self.error_on_dryrun()
-        ids, size = self._get_param("InstanceIds", []), self._page_size(5)
+        ids, size = self._get_param("InstanceIds", []), self._instance_page_size(5)
         backend = self.ec2_backend
         wanted = _filtered(backend, listed(self.region, ids), self._get_param("Filters", []) or [])
         page, token = page_of(wanted, len(RECORDS) if ids else size, self._get_param("NextToken"))
@@ -690,7 +733,7 @@ class Instances(EC2Response):
         more = f"<nextToken>{token}</nextToken>" if token else ""
         return _answer("DescribeInstances", f"<reservationSet>{body}</reservationSet>{more}")
 
-    def _page_size(self, least: int) -> int:
+    def _instance_page_size(self, least: int) -> int:
         size = self._get_param("MaxResults")
         if size is None:
             return PAGE
@@ -708,16 +751,16 @@ class Instances(EC2Response):
 
     def describe_instance_status(self) -> ActionResult:
         self.error_on_dryrun()
-        ids, size = self._get_param("InstanceIds", []), self._page_size(5)
+        ids, size = self._get_param("InstanceIds", []), self._instance_page_size(5)
         filters = [f for f in self._get_param("Filters", []) or [] if f.get("Name") in FILTERS]
         every = self._get_bool_param("IncludeAllInstances", False)
         wanted = _filtered(self.ec2_backend, listed(self.region, ids), filters)
         page, token = page_of((i for i in wanted if every or i.state == "running"), len(RECORDS) if ids else size,
                               self._get_param("NextToken"))  # fmt: skip
-        return ActionResult({"InstanceStatuses": [self._status(i) for i in page], "NextToken": token})
+        return ActionResult({"InstanceStatuses": [self._instance_status(i) for i in page], "NextToken": token})
 
     @staticmethod
-    def _status(instance: Instance) -> dict[str, Any]:
+    def _instance_status(instance: Instance) -> dict[str, Any]:
         running = instance.state == "running"
         status: dict[str, Any] = {"Status": "ok" if running else "not-applicable"}
         if running:
@@ -742,23 +785,23 @@ class Instances(EC2Response):
                 f" Client token: {token}",
             )
         if known and known[1] in self.ec2_backend.reservations:
-            return self._launched(known[1])
+            return self._reservation(known[1])
         spec = from_template(self.region, request.get("LaunchTemplate"), request)
         profile = spec.get("IamInstanceProfile") or {}
         if profile:
             check_profile(self.region, profile)
         self.error_on_dryrun()
         try:
-            reservation = self._run(spec)
+            reservation = self._run_request(spec)
         except Scarce as refused:
             error = f"<Code>{refused.code}</Code><Message>{escape(refused.message)}</Message>"
             body = f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{uuid.uuid4()}</RequestID></Response>"
             return body, {"status": 500}
         if token:
             _tokens[(self.region, token)] = (digest, reservation)
-        return self._launched(reservation)
+        return self._reservation(reservation)
 
-    def _run(self, spec: dict[str, Any]) -> str:
+    def _run_request(self, spec: dict[str, Any]) -> str:
         spec.setdefault("InstanceType", "m1.small")
         lifecycle = "spot" if (spec.get("InstanceMarketOptions") or {}).get("MarketType") == "spot" else "on_demand"
         most, least = int(spec.get("MaxCount") or 1), int(spec.get("MinCount") or 1)
@@ -778,7 +821,7 @@ class Instances(EC2Response):
                                  " and default VPC.")  # fmt: skip
         raise scarce(self.region, None, spec["InstanceType"], lifecycle)
 
-    def _launched(self, reservation: str) -> str:
+    def _reservation(self, reservation: str) -> str:
         backend = self.ec2_backend
         items = (_instance_xml(backend, i, (0, "pending")) for i in backend.reservations[reservation].instances)
         return _answer("RunInstances", _reservation_xml(reservation, ACCOUNT, items))
