@@ -3,8 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
-from ansible_collections.spot.platform.plugins.callback.activity import MASK, identifier, masked, place, summary
+from ansible_collections.spot.platform.plugins.callback.activity import (
+    MASK,
+    CallbackModule,
+    identifier,
+    masked,
+    place,
+    summary,
+)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +89,59 @@ def test_place_of_a_target(host, expected):
 )
 def test_summary_of_a_task(name, label, expected):
     assert summary(name, label) == expected
+
+
+def recorded(data, failed=False, host="web@us-east-1", **task):
+    """The events that a task's result leaves."""
+    callback = CallbackModule()
+    callback._actor, callback._run = "ann", "7"
+    callback._play = SimpleNamespace(get_name=lambda: "Lay the network")
+    taken = []
+    callback._couriers = [SimpleNamespace(take=taken.append)]
+    fields = {"action": "amazon.aws.ec2_vpc_net", "name": "Make the VPC", "check_mode": False, **task}
+    result = SimpleNamespace(
+        _result=data,
+        _task_fields=fields,
+        _task=SimpleNamespace(loop=None, _role=None),
+        _host=SimpleNamespace(get_name=lambda: host),
+    )
+    (callback.v2_runner_on_failed if failed else callback.v2_runner_on_ok)(result)
+    return taken
+
+
+OWN = {"kind": "capacity.fallback", "resource": "web", "summary": "covers", "app": None, "region": "eu-west-1"}
+
+
+def test_events_of_a_module_are_filled_in_and_masked():
+    (event,) = recorded({"changed": True, "activity": [{**OWN, "after": {"password": "x"}}]})
+    assert event == {**OWN, "app": "web", "after": {"password": MASK}, "actor": "ann", "run": "7"}
+
+
+def test_what_a_failed_module_had_done_is_recorded():
+    assert [event["kind"] for event in recorded({"failed": True, "activity": [OWN, OWN]}, failed=True)] == [
+        OWN["kind"]
+    ] * 2
+    assert not recorded({"changed": True, "vpc": {"id": "vpc-1"}}, failed=True)
+
+
+def test_a_change_of_another_collection_gets_an_event():
+    (event,) = recorded({"changed": True, "vpc": {"id": "vpc-1"}})
+    assert (event["kind"], event["resource"]) == ("lay_the_network.ec2_vpc_net", "vpc-1")
+    assert (event["app"], event["region"], event["actor"]) == ("web", "us-east-1", "ann")
+    (event,) = recorded({"changed": True, "invocation": {"module_args": {"region": "eu-west-1"}}}, host="localhost")
+    assert (event["app"], event["region"], event["resource"]) == (None, "eu-west-1", "ec2_vpc_net")
+
+
+@pytest.mark.parametrize(
+    ("data", "task"),
+    [
+        ({"changed": False, "vpc": {"id": "vpc-1"}}, {}),
+        ({"changed": True}, {"action": "ansible.builtin.command"}),
+        ({"changed": True, "activity": [OWN]}, {"check_mode": True}),
+        ({"changed": True, "activity": [OWN]}, {"no_log": True}),
+        ({"changed": True, "_ansible_no_log": True}, {}),
+        ({"changed": True, "activity": []}, {}),
+    ],
+)
+def test_nothing_is_recorded(data, task):
+    assert not recorded(data, **task)
