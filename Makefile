@@ -12,17 +12,17 @@ export PYTHONDONTWRITEBYTECODE := 1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-APT_INSTALL := $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y
+APT_INSTALL := $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o APT::Install-Recommends=false install -y
 EXPORT = tests/gates/export.sh build/tree/$@
 
-.PHONY: help setup browser demo test lint sanity units docs changelog importer contract integration demo-check lock clean
+.PHONY: help setup demo test lint sanity units docs changelog importer contract integration demo-check lock clean
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
 setup: $(VENV)/.installed .collections/ansible_collections/spot/platform ## Install all that the other targets need
 
 $(VENV)/.installed: requirements-dev.lock
-	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "Installing python3-venv ..."; $(APT_INSTALL) python3-venv; }
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "Installing python3-venv ..."; $(APT_INSTALL) python3-venv >/dev/null; }
 	@echo "Installing the pinned Python packages into .venv (about a minute, once) ..."
 	@rm -rf $(VENV) && python3 -m venv $(VENV)
 	@grep -A40 '^uv==' requirements-dev.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > $(VENV)/uv.txt
@@ -33,20 +33,20 @@ $(VENV)/.installed: requirements-dev.lock
 .collections/ansible_collections/spot/platform:
 	@mkdir -p $(@D) && ln -sfn ../../.. $@
 
-browser:
-	@command -v chromium >/dev/null || { echo "Installing Chromium, for the test of the page ..."; $(APT_INSTALL) chromium; }
+debian-%:
+	@command -v $* >/dev/null || { echo "Installing Debian's $* ..."; $(APT_INSTALL) $* >/dev/null; }
 
 demo: setup ## Show the platform at work on the embedded sandbox, in minutes, without an AWS account
 	@python tests/demo/run.py
 
-test: setup ## Run all gates: each of the targets from here to demo-check
+test: setup debian-chromium debian-shellcheck ## Run all gates: each of the targets from here to demo-check
 	@python tests/gates/run.py
 
 lint: setup ## Lint YAML, playbooks and roles: yamllint, and ansible-lint's production profile
 	@echo "yamllint ..." && yamllint --strict .
 	@echo "ansible-lint ..." && ansible-lint --offline --strict --nocolor
 
-sanity: setup ## Run ansible-test sanity on an exported tree
+sanity: setup debian-shellcheck ## Run ansible-test sanity on an exported tree
 	@python tests/gates/seed_pip.py
 	@cd "$$($(EXPORT))" && ansible-test sanity --color no --python $(PYTHON_VERSION)
 
@@ -68,7 +68,7 @@ contract: setup ## Test what no linter sees: interfaces, defaults, names, exampl
 integration: setup ## Test modules, plugins and playbooks against the sandbox
 	@python -m pytest -q -n 2 --dist loadfile tests/integration
 
-demo-check: setup browser ## Run the demo, assert its result, and look at its page in Chromium
+demo-check: setup debian-chromium ## Run the demo, assert its result, and look at its page in Chromium
 	@python tests/demo/run.py
 	@python -m pytest -q tests/demo
 
