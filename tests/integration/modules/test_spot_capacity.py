@@ -1,0 +1,306 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""spot_capacity against the sandbox: made, left alone, changed, deleted; and all that may go wrong on the way."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.spot.platform.plugins.modules import spot_capacity
+
+READS = ("Describe", "Get")
+TYPES = ["m5.large", "m5a.large", "m6i.large", "c5.large", "r5.large"]
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def place(fresh: Any) -> dict[str, Any]:
+    """Public subnets in three zones of us-east-1, a private one, and a launch template."""
+    return make_place(fresh, "us-east-1")
+
+
+def make_place(sandbox: Any, region: str) -> dict[str, Any]:
+    ec2 = sandbox.client("ec2", region)
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    zones = [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]][:3]
+    subnets = []
+    for number, zone in enumerate([*zones, zones[0]]):
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=zone)["Subnet"]
+        subnets.append(subnet["SubnetId"])
+        ec2.modify_subnet_attribute(SubnetId=subnets[-1], MapPublicIpOnLaunch={"Value": number < len(zones)})
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    ec2.create_launch_template(LaunchTemplateName="test-web", LaunchTemplateData={"ImageId": image})
+    return {"region": region, "zones": zones, "public": subnets[:3], "private": subnets[3]}
+
+
+@pytest.fixture
+def capacity(sandbox: Any, place: dict[str, Any], run_module: Any, cache_dir: str) -> Any:
+    """``capacity({overrides of the first group}, ...)``: run the module; a group's ``None`` leaves an option out."""
+
+    def run(*changed: dict[str, Any], check: bool = False) -> dict[str, Any]:
+        sandbox.post("/sandbox/calls/reset")
+        groups = []
+        for overrides in changed or ({},):
+            group = {
+                "name": "test-web",
+                "region": place["region"],
+                "app": "web",
+                "environment": "test",
+                "launch_template": {"name": "test-web"},
+                "subnets": place["public"],
+                "unit": "vcpus",
+                "min": 2,
+                "max": 16,
+                "target": 8,
+                "on_demand_base": 2,
+                "instance_types": TYPES,
+                **overrides,
+            }
+            groups.append({key: value for key, value in group.items() if value is not None})
+        return run_module("spot_capacity", {"groups": groups, "cache_dir": cache_dir}, check=check, diff=True)
+
+    return run
+
+
+def calls(sandbox: Any) -> dict[str, set[str]]:
+    services = sandbox.get("/sandbox/calls")["services"]
+    return {service: {name for name, count in operations.items() if count} for service, operations in services.items()}
+
+
+def writes(sandbox: Any) -> set[str]:
+    return {name for names in calls(sandbox).values() for name in names if not name.startswith(READS)}
+
+
+def described(sandbox: Any, name: str = "test-web") -> dict[str, Any] | None:
+    found = sandbox.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+    return next(iter(found["AutoScalingGroups"]), None)
+
+
+def test_made_once_then_left_alone(sandbox: Any, capacity: Any) -> None:
+    shown = capacity(check=True)
+    assert shown["changed"] and not writes(sandbox) and described(sandbox) is None
+    assert shown["activity"] == []
+    assert shown["diff"][0]["after"]["expected"]["cost_per_hour"] > 0
+
+    made = capacity()
+    assert made["changed"] and made["groups"][0]["action"] == "created"
+    assert writes(sandbox) == {"CreateAutoScalingGroup"}
+    plan = made["groups"][0]["plan"]
+    assert plan["savings_percent"] > 0 and plan["reasons"]
+    event = made["activity"][0]
+    assert (event["kind"], event["app"], event["region"], event["changed"]) == (
+        "capacity.created",
+        "web",
+        "us-east-1",
+        True,
+    )
+
+    again = capacity()
+    assert not again["changed"] and again["groups"][0]["action"] == "unchanged"
+    assert not writes(sandbox)
+    assert again["activity"][0]["kind"] == "capacity.unchanged" and not again["activity"][0]["changed"]
+
+
+def test_what_is_made(sandbox: Any, capacity: Any) -> None:
+    plan = capacity({"tags": {"team": "shop"}})["groups"][0]["plan"]
+    group = described(sandbox)
+    assert (group["MinSize"], group["MaxSize"], group["DesiredCapacity"]) == (2, 16 + 14, 8)
+    assert group["CapacityRebalance"] is True
+    policy = group["MixedInstancesPolicy"]
+    assert [item["InstanceType"] for item in policy["LaunchTemplate"]["Overrides"]] == plan["types"]
+    assert {item["WeightedCapacity"] for item in policy["LaunchTemplate"]["Overrides"]} == {"2"}
+    distribution = policy["InstancesDistribution"]
+    assert distribution["OnDemandBaseCapacity"] == 2
+    assert distribution["OnDemandPercentageAboveBaseCapacity"] == 0
+    assert distribution["SpotAllocationStrategy"] == "price-capacity-optimized"
+    tags = {tag["Key"]: (tag["Value"], tag["PropagateAtLaunch"]) for tag in group["Tags"]}
+    assert tags == {
+        "Name": ("test-web", True),
+        "team": ("shop", True),
+        "spot.platform/app": ("web", True),
+        "spot.platform/environment": ("test", True),
+        "spot.platform/managed-by": ("spot.platform", True),
+        "spot.platform/target": ("8", False),
+        "spot.platform/min": ("2", False),
+        "spot.platform/max": ("16", False),
+        "spot.platform/on-demand-base": ("2", False),
+        "spot.platform/unit": ("vcpus", False),
+        "spot.platform/fallback": ("on_demand", False),
+    }
+
+
+def test_capacity_is_the_autoscalers(sandbox: Any, capacity: Any) -> None:
+    capacity()
+    autoscaling = sandbox.client("autoscaling")
+    policy = described(sandbox)["MixedInstancesPolicy"]
+    policy["InstancesDistribution"]["OnDemandBaseCapacity"] = 6  # a fallback of 4
+    autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName="test-web", DesiredCapacity=12, MixedInstancesPolicy=policy
+    )
+    assert not capacity()["changed"]
+    assert (described(sandbox)["DesiredCapacity"], capacity({"target": None})["changed"]) == (12, False)
+
+    moved = capacity({"target": 10})
+    assert moved["groups"][0]["changes"]["desired"] == {"before": 12, "after": 14}
+    group = described(sandbox)
+    assert group["DesiredCapacity"] == 14
+    assert group["MixedInstancesPolicy"]["InstancesDistribution"]["OnDemandBaseCapacity"] == 6
+    assert writes(sandbox) == {"UpdateAutoScalingGroup", "CreateOrUpdateTags"}
+    assert not capacity({"target": 10})["changed"]
+
+
+def test_types_change_where_one_is_not_wanted_any_more(sandbox: Any, capacity: Any) -> None:
+    capacity()
+    changed = capacity({"instance_types": TYPES[1:]})
+    assert changed["groups"][0]["action"] == "updated"
+    assert writes(sandbox) == {"UpdateAutoScalingGroup"}
+    overrides = described(sandbox)["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"]
+    assert "m5.large" not in {item["InstanceType"] for item in overrides}
+    assert not capacity({"instance_types": TYPES[1:]})["changed"]
+
+
+def test_target_groups_and_health_check(sandbox: Any, capacity: Any, place: dict[str, Any]) -> None:
+    elb = sandbox.client("elbv2")
+    vpc = sandbox.client("ec2").describe_subnets(SubnetIds=place["public"])["Subnets"][0]["VpcId"]
+    arns = [
+        elb.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=vpc)["TargetGroups"][0]["TargetGroupArn"]
+        for name in ("one", "two")
+    ]
+    capacity({"target_group_arns": arns[:1], "health_check_type": "ELB", "health_check_grace_period": 60})
+    assert described(sandbox)["TargetGroupARNs"] == arns[:1]
+    assert not capacity()["changed"], "what is not asked for stays"
+    changed = capacity({"target_group_arns": arns[1:]})
+    assert changed["changed"] and described(sandbox)["TargetGroupARNs"] == arns[1:]
+    assert writes(sandbox) == {"AttachLoadBalancerTargetGroups", "DetachLoadBalancerTargetGroups"}
+
+
+def test_deleted_with_its_instances(sandbox: Any, capacity: Any) -> None:
+    capacity()
+    assert capacity({"state": "absent"}, check=True)["changed"] and described(sandbox)
+    gone = capacity({"state": "absent"})
+    assert gone["changed"] and described(sandbox) is None
+    assert gone["activity"][0]["kind"] == "capacity.deleted"
+    again = capacity({"state": "absent"})
+    assert not again["changed"] and not writes(sandbox)
+
+
+def test_somebody_elses_group_is_not_touched(sandbox: Any, capacity: Any) -> None:
+    capacity()
+    for overrides in ({"app": "other"}, {"app": "other", "state": "absent"}):
+        refused = capacity(overrides)
+        assert refused["failed"] and "spot.platform/app has 'web' instead of 'other'" in refused["msg"]
+        assert not writes(sandbox)
+
+
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        ({"launch_template": {"name": "nosuch"}}, "there is no launch template nosuch in us-east-1"),
+        ({"subnets": ["subnet-0123456789abcdef0"]}, "there is no subnet subnet-0123456789abcdef0"),
+        ({"limits": {"budget_per_hour": 0.01}}, "budget"),
+        ({"instance_types": ["m5.huge"]}, "m5.huge"),
+        ({"min": 9, "max": 4}, "min is 9 and max is 4"),
+        ({"target": 99}, "target is 99"),
+        ({"requirements": {"vcpus": {"min": 8, "max": 4}}}, "vcpus"),
+        ({"limits": {"min_pools": 0}}, "min_pools is 0"),
+        ({"kind": "ec2_fleet", "target_group_arns": ["arn:x"]}, "an EC2 Fleet knows no target groups"),
+    ],
+)
+def test_bad_input_is_named(capacity: Any, sandbox: Any, overrides: dict[str, Any], words: str) -> None:
+    refused = capacity(overrides)
+    assert refused["failed"] and words in refused["msg"], refused["msg"]
+    assert not writes(sandbox)
+
+
+def test_private_subnet_is_named(capacity: Any, place: dict[str, Any]) -> None:
+    refused = capacity({"subnets": [*place["public"], place["private"]]})
+    assert refused["failed"] and f"subnet {place['private']} is private" in refused["msg"]
+
+
+def test_one_failure_does_not_stop_the_others(capacity: Any, sandbox: Any) -> None:
+    done = capacity({"name": "test-bad", "launch_template": {"name": "nosuch"}}, {})
+    assert done["failed"] and done["changed"] and "1 of 2 groups failed: test-bad (us-east-1)" in done["msg"]
+    assert [group["action"] for group in done["groups"]] == ["failed", "created"]
+    assert [event["kind"] for event in done["activity"]] == ["capacity.failed", "capacity.created"]
+    assert described(sandbox) and not described(sandbox, "test-bad")
+
+
+def test_two_runs_at_once_make_one_group(capacity: Any, sandbox: Any) -> None:
+    sandbox.post("/sandbox/faults", rules=[{"operation": "CreateAutoScalingGroup", "kind": "latency", "seconds": 1}])
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda number: capacity(), range(2)))
+    assert not any(result.get("failed") for result in results), results
+    assert sorted(result["groups"][0]["action"] for result in results) == ["created", "unchanged"]
+
+
+def test_lost_answer_and_throttling_end_well(capacity: Any, sandbox: Any) -> None:
+    sandbox.post(
+        "/sandbox/faults",
+        rules=[
+            {"operation": "CreateAutoScalingGroup", "kind": "lost", "count": 1},
+            {"kind": "throttle", "rate": 0.3},
+            {"kind": "error", "rate": 0.05},
+        ],
+    )
+    assert not capacity().get("failed")
+    sandbox.post("/sandbox/faults", rules=[])
+    assert not capacity()["changed"]
+
+
+@pytest.mark.parametrize(
+    "rule, words",
+    [
+        ({"operation": "CreateAutoScalingGroup", "kind": "denied"}, "autoscaling:CreateAutoScalingGroup"),
+        ({"operation": "DescribeSubnets", "kind": "denied"}, "ec2:DescribeSubnets"),
+        ({"kind": "expired"}, "credentials have expired"),
+    ],
+)
+def test_denied_and_expired_say_what_to_do(capacity: Any, sandbox: Any, rule: dict[str, Any], words: str) -> None:
+    sandbox.post("/sandbox/faults", rules=[rule])
+    refused = capacity()
+    assert refused["failed"] and words in refused["msg"], refused["msg"]
+    sandbox.post("/sandbox/faults", rules=[])
+    assert capacity()["groups"][0]["action"] == "created"
+
+
+def test_fleet(capacity: Any, sandbox: Any) -> None:
+    fleet = {"kind": "ec2_fleet", "name": "test-worker", "app": "worker"}
+    assert capacity(fleet)["groups"][0]["action"] == "created"
+    assert writes(sandbox) == {"CreateFleet"}
+    again = capacity(fleet)
+    assert not again["changed"], again["groups"][0]["changes"]
+    assert not writes(sandbox)
+    moved = capacity({**fleet, "target": 10})
+    assert moved["groups"][0]["action"] == "updated" and writes(sandbox) == {"ModifyFleet", "CreateTags"}
+    assert not capacity({**fleet, "target": 10})["changed"]
+    assert capacity({**fleet, "state": "absent"})["changed"]
+    assert not capacity({**fleet, "state": "absent"})["changed"]
+    assert capacity(fleet)["groups"][0]["action"] == "created", "another one after the first was deleted"
+
+
+def test_every_call_is_documented(capacity: Any, sandbox: Any) -> None:
+    documented = set(
+        re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", str(yaml.safe_load(spot_capacity.DOCUMENTATION)["notes"]))
+    )
+    made: set[str] = set()
+    fleet = {"kind": "ec2_fleet", "name": "test-worker", "app": "worker"}
+    for overrides in (
+        {},
+        {"target": 10},
+        {"state": "absent"},
+        fleet,
+        {**fleet, "target": 10},
+        {**fleet, "state": "absent"},
+    ):
+        assert not capacity(overrides).get("failed")
+        made |= {f"{service}:{name}" for service, names in calls(sandbox).items() for name in names}
+    assert made - documented == set()
