@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A group as spot_capacity leaves it, made with boto3, so that the tests of what follows need nothing of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TYPES = {"m5.large": 2, "m5a.large": 2, "m6i.large": 2}
+
+
+def make(sandbox: Any, app: str = "web", region: str = "us-east-1", target: int = 8, base: int = 2, **tags: str) -> str:
+    """A group of ``target`` vCPUs over three zones, running; returns its name."""
+    name = f"sandbox-{app}"
+    ec2, autoscaling = sandbox.client("ec2", region), sandbox.client("autoscaling", region)
+    subnets = sorted(ec2.describe_subnets()["Subnets"], key=lambda subnet: subnet["AvailabilityZone"])[:3]
+    image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
+    ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={"ImageId": image})
+    carried = {
+        "spot.platform/app": app,
+        "spot.platform/environment": "sandbox",
+        "spot.platform/managed-by": "spot.platform",
+        "spot.platform/unit": "vcpus",
+        "spot.platform/target": str(target),
+        "spot.platform/min": "2",
+        "spot.platform/max": "20",
+        "spot.platform/on-demand-base": str(base),
+        "spot.platform/fallback": "on_demand",
+        **tags,
+    }
+    autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        MinSize=2,
+        MaxSize=20 + (20 - base),
+        DesiredCapacity=target,
+        VPCZoneIdentifier=",".join(subnet["SubnetId"] for subnet in subnets),
+        MixedInstancesPolicy={
+            "LaunchTemplate": {
+                "LaunchTemplateSpecification": {"LaunchTemplateName": name, "Version": "$Latest"},
+                "Overrides": [{"InstanceType": kind, "WeightedCapacity": str(TYPES[kind])} for kind in TYPES],
+            },
+            "InstancesDistribution": {
+                "OnDemandAllocationStrategy": "lowest-price",
+                "OnDemandBaseCapacity": base,
+                "OnDemandPercentageAboveBaseCapacity": 0,
+                "SpotAllocationStrategy": "price-capacity-optimized",
+            },
+        },
+        Tags=[{"Key": key, "Value": value, "PropagateAtLaunch": True} for key, value in carried.items()],
+    )
+    sandbox.post("/sandbox/clock", advance=120)
+    return name
+
+
+def figures(sandbox: Any, name: str = "sandbox-web", region: str = "us-east-1") -> dict[str, Any]:
+    """A group's desired capacity, On-Demand base, and what is in service of Spot and of On-Demand."""
+    found = sandbox.client("autoscaling", region).describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+    (group,) = found["AutoScalingGroups"]
+    members = {one["InstanceId"]: one for one in group["Instances"] if one["LifecycleState"] == "InService"}
+    pages = sandbox.client("ec2", region).get_paginator("describe_instances").paginate()
+    spot = on_demand = 0
+    for page in pages:
+        for instance in (one for part in page["Reservations"] for one in part["Instances"]):
+            if instance["InstanceId"] in members:
+                weight = int(members[instance["InstanceId"]].get("WeightedCapacity", 1))
+                if instance.get("InstanceLifecycle") == "spot":
+                    spot += weight
+                else:
+                    on_demand += weight
+    base = group["MixedInstancesPolicy"]["InstancesDistribution"]["OnDemandBaseCapacity"]
+    return {"desired": group["DesiredCapacity"], "base": base, "spot": spot, "on_demand": on_demand}
