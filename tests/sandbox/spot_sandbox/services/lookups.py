@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import moto.ec2.utils
 from moto.ec2.exceptions import InvalidInstanceIdError
 from moto.ec2.models.amis import AmiBackend
+from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.tags import TagBackend
+from moto.moto_api._internal import mock_random
 
 _describe_images = AmiBackend.describe_images
 _describe_tags = TagBackend.describe_tags
+_describe_volumes = EBSBackend.describe_volumes
 
 
 def find_instance(backend: Any, instance_id: str) -> Instance | None:
@@ -65,8 +69,20 @@ def describe_images(self: AmiBackend, ami_ids: Any = None, filters: Any = None, 
     return _describe_images(self, ami_ids, filters, *args, **kwargs)
 
 
+def describe_volumes(self: EBSBackend, volume_ids: list[str] | None = None, filters: Any = None) -> list[Any]:
+    if not volume_ids or filters or any(v not in self.volumes for v in volume_ids):
+        return _describe_volumes(self, volume_ids, filters)
+    return [self.volumes[v] for v in dict.fromkeys(volume_ids)]
+
+
+def random_resource_id(size: int = 8) -> str:
+    return f"{mock_random.getrandbits(4 * size):0{size}x}"
+
+
 InstanceBackend.get_instance = get_instance  # type: ignore[method-assign]
 InstanceBackend.get_instance_by_id = find_instance  # type: ignore[method-assign]
 InstanceBackend.get_multi_instances_by_id = get_multi_instances_by_id  # type: ignore[method-assign]
 TagBackend.describe_tags = describe_tags  # type: ignore[method-assign]
 AmiBackend.describe_images = describe_images  # type: ignore[method-assign]
+EBSBackend.describe_volumes = describe_volumes  # type: ignore[method-assign]
+moto.ec2.utils.random_resource_id = random_resource_id
