@@ -60,6 +60,10 @@ class Handler(MotoRequestHandler):
         self.log_request(code)
         self.send_response_only(code, message)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date of an answer is the sandbox's time: a client that goes by AWS's clock, not its own, goes by it."""
+        return super().date_time_string(clock.time() if timestamp is None else timestamp)
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if self.server.verbose:  # type: ignore[attr-defined]
             super().log_request(code, size)
