@@ -22,11 +22,11 @@ description:
     C(elasticloadbalancing:DescribeTargetHealth), with O(prices) also C(ec2:DescribeSpotPriceHistory) and
     C(pricing:GetProducts)."
 notes:
-  - "Host variables: RV(instance_id), RV(instance_type), RV(private_ip_address), RV(public_ip_address),
-    RV(launch_time), as AWS describes them; C(app_name), C(app_environment), C(app_region); C(zone); C(lifecycle)
-    (V(spot) or V(on_demand)); C(autoscaling_group); C(health) (V(healthy), V(unhealthy), V(starting), V(draining) or
-    V(unknown)); C(price_per_hour) in USD, the Spot or On-Demand price of now for Linux; and C(ansible_host), the
-    public address or else the private one."
+  - "Host variables: C(instance_id), C(instance_type), C(private_ip_address), C(public_ip_address), C(launch_time), as
+    AWS describes them; C(app_name), C(app_environment), C(app_region); C(zone); C(lifecycle) (V(spot) or
+    V(on_demand)); C(autoscaling_group); C(health) (V(healthy), V(unhealthy), V(starting), V(draining) or V(unknown));
+    C(price_per_hour), the Spot or On-Demand price of now for Linux in USD, null where AWS gives none; and
+    C(ansible_host), the public address or else the private one."
   - Expressions in O(compose), O(groups) and O(keyed_groups) see the whole description of an instance, in the names that
     P(amazon.aws.aws_ec2#inventory) gives them (C(placement.tenancy), C(tags.Name)), with any O(host_variables).
     Times are strings.
@@ -217,7 +217,7 @@ class InventoryModule(AWSInventoryBase):
 
         def attempt(name: str) -> list[dict[str, Any]] | str:
             try:
-                return self._observe_region(clients, name, environment, endpoint)
+                return self._observe_region(clients, name, environment)
             except AwsError as error:
                 return str(error)
             except (BotoCoreError, ValueError) as error:  # no client can be made for such a region or endpoint
@@ -231,9 +231,7 @@ class InventoryModule(AWSInventoryBase):
             self.warn(f"The inventory lacks a region: {error}")
         return [instance for answer in answers if isinstance(answer, list) for instance in answer], not errors
 
-    def _observe_region(
-        self, clients: Clients, region: str, environment: str, endpoint: str | None
-    ) -> list[dict[str, Any]]:
+    def _observe_region(self, clients: Clients, region: str, environment: str) -> list[dict[str, Any]]:
         ec2, autoscaling = clients.get("ec2", region), clients.get("autoscaling", region)
         for client in (ec2, autoscaling):
             instances.give_up_when_unreachable(client)
@@ -264,20 +262,23 @@ class InventoryModule(AWSInventoryBase):
                 price_per_hour=None,
             )
         if self.get_option("prices"):
-            self._add_prices(clients, region, endpoint, found)
+            self._add_prices(clients, region, found)
         return found
 
-    def _add_prices(self, clients: Clients, region: str, endpoint: str | None, found: list[dict[str, Any]]) -> None:
-        spot_types = sorted({instance["instance_type"] for instance in found if instance["lifecycle"] == "spot"})
-        spot = market.spot_prices(clients.get("ec2", region), spot_types, 0) if spot_types else {}
-        on_demand = {}
+    def _add_prices(self, clients: Clients, region: str, found: list[dict[str, Any]]) -> None:
+        ec2, on_demand = clients.get("ec2", region), {}
+        spot = market.spot_prices(
+            ec2, {instance["instance_type"] for instance in found if instance["lifecycle"] == "spot"}
+        )
         if any(instance["lifecycle"] == "on_demand" for instance in found):
             pricing = clients.get("pricing", market.PRICING_REGION)
-            on_demand = market.on_demand_prices(pricing, region, Cache("~/.cache/spot.platform", endpoint))
+            cache = Cache("~/.cache/spot.platform", market.endpoint(ec2))
+            on_demand = market.on_demand_prices(pricing, region, cache)
         for instance in found:
             if instance["lifecycle"] == "spot":
-                price = spot.get((instance["zone"], instance["instance_type"]))
-                instance["price_per_hour"] = price and price.latest
+                _since, instance["price_per_hour"] = spot.get(
+                    (instance["zone"], instance["instance_type"]), (None, None)
+                )
             else:
                 instance["price_per_hour"] = on_demand.get(instance["instance_type"])
 

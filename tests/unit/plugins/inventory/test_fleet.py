@@ -222,7 +222,7 @@ def observe(monkeypatch, **options):
         regions=["us-east-1", "eu-west-1"], access_key="a", secret_key="b", region=None, profile=None, **options
     )
 
-    def region(clients, name, environment, endpoint):
+    def region(clients, name, environment):
         if name == "eu-west-1":
             raise AwsError(f"cannot list the instances in {name}: denied")
         return [instance(1)]
