@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 import pytest
 from ansible_collections.spot.platform.tests.integration.modules.groups import figures, make
@@ -26,6 +28,14 @@ def dry(sandbox, region=REGION):
 
 def calls(sandbox, service="autoscaling"):
     return sandbox.get("/sandbox/calls")["services"].get(service, {})
+
+
+def test_the_sandbox_tells_its_own_time(sandbox, fresh):
+    """The step compares AWS's times with AWS's clock, the Date of the answer."""
+    advance(sandbox, 5000)
+    answer = sandbox.client("autoscaling").describe_auto_scaling_groups()
+    told = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    assert abs((told - datetime.fromisoformat(sandbox.get("/sandbox/health")["time"])).total_seconds()) < 60
 
 
 def test_a_group_that_is_well_is_left_alone(sandbox, fresh, run_module):
@@ -115,7 +125,7 @@ def test_figures_that_someone_left_half_done_are_set_right(sandbox, fresh, run_m
         AutoScalingGroupName=name, DesiredCapacity=desired, MixedInstancesPolicy=policy
     )
     advance(sandbox, 300)
-    for _step in range(4):
+    for _step in range(2):
         run_module("spot_autoscale", ALL)
         advance(sandbox, 300)
     assert figures(sandbox) == {"desired": 8, "base": 2, "spot": 6, "on_demand": 2}
