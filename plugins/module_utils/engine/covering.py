@@ -7,7 +7,7 @@ It is an integer program (a covering knapsack with group caps), solved here by b
 
 - *Bound*: were instances divisible, and pools and types not limited in number, it would be a flow from zones to
   families through pools; successive shortest paths give its optimum, below which no plan can be. Where the budget
-  binds, it is priced in (Lagrangian relaxation): ``cost + m x price``, less ``m x budget``, is minimised for the best m.
+  binds, it is priced in (Lagrangian relaxation): ``cost + m x price - m x budget`` is minimised for the best m.
 - *Round*: the whole instances of that flow, filled up with the cheapest that fit, then improved: take one or two
   instances away, find the cheapest way to fill the gap, keep it if it costs less.
 - *Branch*: on a pool whose share of the flow is not a whole number, a pool that has to be used or a type too many.
@@ -28,7 +28,7 @@ from math import inf
 CLOSE_ENOUGH = 1.001
 """Times the bound: from there on, a better plan is not worth the time."""
 
-EFFORT = 150_000
+EFFORT = 60_000
 """Steps for one problem, each well under a microsecond; four times as many while no plan at all has been found."""
 
 TINY = 1e-9
@@ -77,16 +77,17 @@ class _Node:
 
 @dataclass(frozen=True)
 class _Flow:
-    """A divisible cover: a bound on the cost, the instances (not whole) of each pool, and what one more unit costs where.
+    """A divisible cover: a bound on the cost, the instances (not whole) of each pool, and what one more costs where.
 
-    ``multiplier`` is what a dollar of the budget is worth to it.
+    ``multiplier`` is what a dollar of the budget is worth to it, ``next`` the pool to use where there are too few.
     """
 
     bound: float
     instances: Mapping[int, float]
     zones: Mapping[str, float]
     families: Mapping[str, float]
-    multiplier: float = 0.0
+    multiplier: float
+    next: int | None
 
 
 def _whole(count: float) -> float:
@@ -104,7 +105,7 @@ class _Search:
 
     def run(self) -> dict[int, int] | None:
         self.pools = self._shortlist()
-        root = self._relax(_Node())
+        root = self._relax(_Node()) if self._can_carry(_Node()) else None
         if root is None:
             return None
         self._round(_Node(), root)
@@ -115,7 +116,7 @@ class _Search:
             if bound * CLOSE_ENOUGH >= self.least:
                 break
             for child in self._branch(node, flow):
-                below = self._relax(child)
+                below = self._relax(child) if self._can_carry(child) else None
                 if below is None or below.bound * CLOSE_ENOUGH >= self.least:
                     continue
                 self._round(child, below)
@@ -155,7 +156,7 @@ class _Search:
         if over is None or problem.budget is None or self._price(over) <= problem.budget + TINY:
             return over
         under = self._flow(node, problem.price, inf)
-        if self._price(under) > problem.budget + TINY:
+        if under is None or under.bound > problem.budget + TINY:
             return None
         found = over
         for _step in range(12):
@@ -179,6 +180,24 @@ class _Search:
         }
         return replace(found, instances={i: count for i, count in mixed.items() if count})
 
+    def _can_carry(self, node: _Node) -> bool:
+        """Whether the ``max_types`` types that can carry the most, within the caps, can carry the need."""
+        problem = self.problem
+        families: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
+        for i in self.pools:
+            room = node.high.get(i, problem.most[i]) * problem.weight[i]
+            families[problem.family[i]][problem.type[i]][problem.zone[i]] += room
+        more = []  # what each type adds to its family, the largest first
+        for types in families.values():
+            left = problem.family_cap or inf
+            for carried in sorted(
+                (sum(min(r, problem.zone_cap or r) for r in z.values()) for z in types.values()), reverse=True
+            ):
+                more.append(min(carried, left))
+                left -= more[-1]
+        self.effort -= len(self.pools)
+        return sum(sorted(more, reverse=True)[: problem.max_types]) >= problem.need
+
     def _cost_and_price(self, flow: _Flow) -> tuple[float, float]:
         return sum(self.problem.cost[i] * count for i, count in flow.instances.items()), self._price(flow)
 
@@ -189,15 +208,16 @@ class _Search:
         """The cheapest divisible cover within the node's bounds at the costs ``reckoned``; ``None`` if there is none.
 
         Successive shortest paths: zone -> family along the cheapest pool with room, family -> zone back along the
-        dearest in use. An instance larger than what is left counts as what is left, which makes the bound tighter.
+        dearest in use. Two things make the bound tighter: an instance larger than what is left counts as what is left,
+        and pools that are missing to ``min_pools`` cost at least the least reduced costs.
         """
         problem, weight = self.problem, self.problem.weight
         zone_of = problem.zone if problem.zone_cap else [""] * len(weight)
         family_of = problem.family if problem.family_cap else [""] * len(weight)
         left = problem.need
         total = 0.0
-        zone_room: dict[str, float] = {zone_of[i]: problem.zone_cap or inf for i in self.pools}
-        family_room: dict[str, float] = {family_of[i]: problem.family_cap or inf for i in self.pools}
+        zone_room: dict[str, float] = {zone_of[i]: problem.zone_cap or inf for i in (*self.pools, *node.low)}
+        family_room: dict[str, float] = {family_of[i]: problem.family_cap or inf for i in (*self.pools, *node.low)}
         for i, count in node.low.items():
             total += count * reckoned[i]
             left -= count * weight[i]
@@ -206,13 +226,15 @@ class _Search:
         if min(zone_room.values(), default=0) < 0 or min(family_room.values(), default=0) < 0:
             return None
         instances: dict[int, float] = dict(node.low)
-        size, unit, room = {}, {}, {}
+        size, unit, room, free = {}, {}, {}, []
         for i in self.pools:
             count = node.high.get(i, problem.most[i]) - node.low.get(i, 0)
-            if count > 0 and left > 0 and weight[i] <= zone_room[zone_of[i]] and weight[i] <= family_room[family_of[i]]:
-                size[i] = weight[i] if weight[i] < left else left
-                unit[i] = reckoned[i] / size[i]
-                room[i] = count * size[i]
+            if count > 0 and weight[i] <= zone_room[zone_of[i]] and weight[i] <= family_room[family_of[i]]:
+                free.append(i)
+                if left > 0:
+                    size[i] = weight[i] if weight[i] < left else left
+                    unit[i] = reckoned[i] / size[i]
+                    room[i] = count * size[i]
         cells: dict[str, dict[str, list[int]]] = {zone: {} for zone in zone_room}
         for i in sorted(unit, key=unit.__getitem__):
             cells[zone_of[i]].setdefault(family_of[i], []).append(i)
@@ -278,9 +300,23 @@ class _Search:
         for i, units in flow.items():
             if units:
                 instances[i] = instances.get(i, 0) + (units // size[i] if units % size[i] == 0 else units / size[i])
+
+        def dearer(i: int) -> float:  # what an instance of the pool costs more than what it would replace
+            zone, family = zones.get(zone_of[i]), families.get(family_of[i])
+            if not size:
+                return reckoned[i]
+            return 0.0 if zone is None or family is None else reckoned[i] - (family - zone) * size[i]
+
+        missing, extra = problem.min_pools - len(instances), []
+        if missing > 0:
+            free = [i for i in free if i not in instances]
+            if len(free) < missing:
+                return None
+            extra = sorted((max(dearer(i), 0.0), i) for i in free)[:missing]
+            total += sum(cost for cost, _pool in extra)
         if multiplier < inf:
             total -= multiplier * (problem.budget or 0.0)
-        return _Flow(total, instances, zones, families, multiplier)
+        return _Flow(total, instances, zones, families, multiplier, extra[0][1] if extra else None)
 
     def _drop_hopeless(self, root: _Flow) -> None:
         """Leave out the pools of which one instance alone would cost more than the best plan: bound + reduced cost."""
@@ -308,7 +344,7 @@ class _Search:
                 fleet.add_up_to(i, int(count))
         fleet.fill(flow.multiplier)
         if not fleet.complete or fleet.total < 1.1 * self.least:
-            fleet.improve(flow.bound)
+            fleet.improve(flow.bound, 1 if node.low or node.high else 2)
         if fleet.complete and fleet.total < self.least - TINY:
             self.best, self.least = dict(fleet.counts), fleet.total
 
@@ -326,11 +362,13 @@ class _Search:
                 _Node({**node.low, i: count + 1}, node.high, node.kept),
             ]
         if len(flow.instances) < problem.min_pools:
-            unused = [i for i in self.pools if i not in flow.instances and node.high.get(i, 1)]
-            if not unused:
+            i = flow.next
+            if i is None or i in flow.instances:
                 return []
-            i = min(unused, key=lambda i: (problem.cost[i] + flow.multiplier * problem.price[i], i))
-            return [_Node({**node.low, i: 1}, node.high, node.kept), _Node(node.low, {**node.high, i: 0}, node.kept)]
+            return [
+                _Node({**node.low, i: 1}, node.high, node.kept),
+                _Node(node.low, {**node.high, i: 0}, node.kept),
+            ]
         carried: dict[str, float] = defaultdict(float)
         for i, count in flow.instances.items():
             carried[problem.type[i]] += count * problem.weight[i]
@@ -422,20 +460,20 @@ class _Fleet:
             left = max(self.left, 1)
             self.add(min(fitting, key=lambda i: ((cost[i] + multiplier * price[i]) / min(weight[i], left), i)), 1)
 
-    def improve(self, bound: float) -> None:
-        """Take away and fill again, for as long as it lowers the cost (or completes what is not complete)."""
+    def improve(self, bound: float, width: int) -> None:
+        """Take up to ``width`` instances away and fill again, as long as it lowers the cost or completes the fleet."""
         while self.search.effort > 0 and (not self.complete or self.total > bound * CLOSE_ENOUGH):
-            if not any(self._exchange(out) for out in self._removals()):
+            if not any(self._exchange(out) for out in self._removals(width)):
                 return
 
-    def _removals(self) -> Iterator[list[int]]:
+    def _removals(self, width: int) -> Iterator[tuple[int, ...]]:
         used = sorted(self.counts)
-        yield from ([i] for i in used)
-        for i, j in combinations_with_replacement(used, 2):
-            if i != j or self.counts[i] > 1:
-                yield [i, j]
+        for number in range(1, width + 1):
+            for out in combinations_with_replacement(used, number):
+                if all(out.count(i) <= self.counts[i] for i in out):
+                    yield out
 
-    def _exchange(self, out: list[int]) -> bool:
+    def _exchange(self, out: tuple[int, ...]) -> bool:
         """Replace the instances ``out`` by cheaper ones; false and unchanged if there are none."""
         limit = sum(self.cost[i] for i in out) - TINY if self.complete else inf
         for i in out:
@@ -455,7 +493,7 @@ class _Fleet:
         self.search.effort -= len(self.order)
         best: list[int] | None = None
         chosen: list[int] = []
-        steps = 1000
+        steps = 300
 
         def descend(start: int, spent: float, depth: int) -> None:
             nonlocal best, limit, steps
@@ -479,5 +517,5 @@ class _Fleet:
                     self.add(i, -1)
 
         descend(0, 0.0, 3)
-        self.search.effort -= 1000 - steps
+        self.search.effort -= 300 - steps
         return best
