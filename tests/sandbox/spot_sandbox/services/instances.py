@@ -572,7 +572,7 @@ def _instance_xml(backend: Any, instance: Instance, state: tuple[int, str] | Non
         out.append("<privateDnsName/><dnsName/><blockDeviceMapping/><networkInterfaceSet/><groupSet/>")
     association = backend.iam_instance_profile_associations.get(instance.id)
     if association:
-        profile = association.instance_profile
+        profile = association.iam_instance_profile
         out.append(f"<iamInstanceProfile><arn>{profile.arn}</arn><id>{profile.id}</id></iamInstanceProfile>")
     options = instance.metadata_options
     out += [
@@ -657,7 +657,7 @@ def _tag_reader(key: str) -> Callable[[Any, Instance], Any]:
 
 def _profile(backend: Any, instance: Instance, attribute: str) -> Any:
     association = backend.iam_instance_profile_associations.get(instance.id)
-    return getattr(association.instance_profile, attribute) if association else None
+    return getattr(association.iam_instance_profile, attribute) if association else None
 
 
 def matcher(values: Iterable[str]) -> Callable[[Any], bool]:
