@@ -51,7 +51,9 @@ def status_table(estate: Mapping[str, Any]) -> list[str]:
     if not isinstance(estate, Mapping) or "fleets" not in estate:
         raise AnsibleFilterError("status_table needs the result of spot.platform.estate_info, which has 'fleets'")
     fleets = estate["fleets"]
-    lines = aligned([HEAD, *(row(fleet) for fleet in fleets), total(fleets)]) if fleets else ["No application runs here."]
+    lines = (
+        aligned([HEAD, *(row(fleet) for fleet in fleets), total(fleets)]) if fleets else ["No application runs here."]
+    )
     if fleets:
         lines[1:1] = lines[-1:-1] = ["-" * len(lines[0])]
     notes = [note for fleet in fleets for note in notes_of(fleet)]

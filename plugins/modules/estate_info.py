@@ -40,8 +40,8 @@ options:
 notes:
   - "Required IAM actions: C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DescribeScalingActivities),
     C(ec2:DescribeInstances), C(ec2:DescribeSpotPriceHistory), C(pricing:GetProducts)."
-  - The cost is an estimate from instance hours and list prices. EC2 forgets an instance about an hour after it ended, so
-    where instances came and went the account begins after the last one that is forgotten; RV(fleets[].cost) says when.
+  - The cost is an estimate from instance hours and list prices. EC2 forgets an instance about an hour after it ended,
+    so the account begins after the last one that is forgotten; RV(fleets[].cost.since) says when that was.
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules

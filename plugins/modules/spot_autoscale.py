@@ -115,7 +115,8 @@ decisions:
     kind:
       description:
         - V(fallback), On-Demand is sent for; V(returned), it is given back; V(adjusted), the figures are set to what
-          target, base and fallback mean; V(waiting), something is wanted that cannot be done yet; V(steady), nothing is.
+          target, base and fallback mean; V(waiting), something is wanted that cannot be done yet; V(steady), nothing
+          is wanted.
       type: str
       sample: fallback
     changes:
@@ -298,11 +299,11 @@ def result_of(taken: list[Step]) -> dict[str, Any]:
     """The module's result."""
     decisions = [one.decision for one in taken if one.decision]
     changed = [decision for decision in decisions if decision.changes]
-    keys = "group region app kind changes target desired on_demand_base fallback serving expected ask_again_seconds".split()
+    keys = "group region app kind changes target desired on_demand_base fallback serving expected".split()
     return {
         "changed": bool(changed),
         "decisions": [
-            {key: getattr(decision, key) for key in keys}
+            {key: getattr(decision, key) for key in (*keys, "ask_again_seconds")}
             | {"before": decision.before(), "after": decision.after(), "reasons": list(decision.reasons)}
             for decision in decisions
         ],

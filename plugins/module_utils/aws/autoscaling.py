@@ -111,7 +111,7 @@ def describe_auto_scaling_groups(client: Any, **request: Any) -> list[dict[str, 
 
 
 def instances(clients: Clients, region: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """What EC2 says of the instances ``ids`` (see `describe_instances`), by id; those that it has forgotten are missing."""
+    """What EC2 says of ``ids`` (see `describe_instances`), by id; instances that it has forgotten are missing."""
     client = clients.get("ec2", region)
     # By filter, not by InstanceIds: one id that is gone would fail them all.
     filters = [[{"Name": "instance-id", "Values": part}] for part in chunks(sorted(set(ids)), FILTER_VALUES)]
@@ -180,9 +180,12 @@ def failures(activities: Iterable[Mapping[str, Any]]) -> tuple[engine.FailedLaun
 
 
 def shortened(message: str, length: int = 160) -> str:
-    """``message`` on one line of at most ``length`` characters."""
+    """``message`` on one line of at most ``length`` characters: as many of its sentences as fit."""
     line = " ".join(message.split())
-    return line if len(line) <= length else line[: length - 3].rstrip() + "..."
+    if len(line) <= length:
+        return line
+    whole = line.rfind(". ", 0, length)
+    return line[: whole + 1] if whole > 0 else line[: length - 3].rstrip() + "..."
 
 
 def observe(

@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One step of a group's control: On-Demand covers what Spot cannot give, and goes when Spot serves again.
 
-A group wants the target T, of which the base b is always On-Demand and T - b is Spot. While Spot is short by f, the group
-is given ``DesiredCapacity = T + f`` and ``OnDemandBaseCapacity = b + f`` in one call (with nothing above the base
-On-Demand): f comes at once as On-Demand, and the group goes on asking for the whole Spot part, T - b, by itself. So the
-fallback in force can be read off the group, ``f = OnDemandBaseCapacity - b``, and there is no other memory. Lowering both
-by f in one call gives it back: a group that shrinks ends first what is above its share, which is On-Demand
-(https://docs.aws.amazon.com/autoscaling/ec2/userguide/mixed-instances-groups-set-up-overview.html).
+A group wants the target T, of which the base b is always On-Demand and T - b is Spot. While Spot is short by f, it is
+given ``DesiredCapacity = T + f`` and ``OnDemandBaseCapacity = b + f`` in one call (with nothing above the base
+On-Demand): f comes at once as On-Demand, and the group goes on asking for the whole Spot part, T - b, by itself. So
+the fallback in force can be read off the group, ``f = OnDemandBaseCapacity - b``, and there is no other memory.
+Lowering both by f in one call gives it back: a group that shrinks ends first what is above its share, which is
+On-Demand (https://docs.aws.amazon.com/autoscaling/ec2/userguide/mixed-instances-groups-set-up-overview.html).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PENDING = ("Pending", "Pending:Wait", "Pending:Proceed")
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance of a group; ``capacity`` is its weight in the group's unit, ``state`` its lifecycle state in the group.
+    """An instance of a group; ``capacity`` is its weight in the group's unit, ``state`` its lifecycle state there.
 
     ``serving_since`` is when it went into service, where that is known, else when it was launched.
     """
@@ -82,8 +82,8 @@ class Observation:
 class Policy:
     """What the application's owner wants.
 
-    ``settle_seconds``: how long a Spot launch may take before On-Demand is sent for. ``stable_seconds``: how long Spot must
-    have served before its On-Demand stand-in goes.
+    ``settle_seconds``: how long a Spot launch may take before On-Demand is sent for. ``stable_seconds``: how long Spot
+    must have served before its On-Demand stand-in goes.
     """
 
     on_demand_base: int
@@ -192,7 +192,9 @@ def decide(observation: Observation, policy: Policy) -> Decision:
         pass
     elif fallback == in_force:
         kind = "adjusted"
-        reasons.append(f"target {target} and fallback {fallback} mean desired {desired} and On-Demand base {on_demand_base}")
+        reasons.append(
+            f"target {target} and fallback {fallback} mean desired {desired} and On-Demand base {on_demand_base}"
+        )
     if "Launch" in seen.suspended:
         reasons.append("the group's Launch process is suspended: nothing comes until it is resumed")
     if (desired, on_demand_base) != (seen.desired, seen.on_demand_base):
@@ -230,7 +232,9 @@ def why_spot_is_not_coming(seen: Observation, spot: list[Instance], settling: da
     into service, or a group that has not even tried for as long as a launch may take (``settling``: since when).
     """
     last_success = max((one.launched_at for one in spot), default=settling)
-    failures = [one for one in seen.failed_launches if one.lifecycle == SPOT and one.time >= min(last_success, settling)]
+    failures = [
+        one for one in seen.failed_launches if one.lifecycle == SPOT and one.time >= min(last_success, settling)
+    ]
     if failures:
         last = max(failures, key=lambda failure: failure.time)
         return f"a Spot launch failed {seconds(seen.now - last.time)} s ago: {last.message}"

@@ -51,9 +51,7 @@ def test_a_fleet_its_pools_and_its_money(sandbox, fresh, estate):
     assert cost["fallback_share"] == 0 and cost["unpriced"] == []
     assert fleet["timeline"][0]["spot"] == 0 and fleet["timeline"][-1]["spot"] == 6
     made = {
-        f"{service}:{name}"
-        for service, names in sandbox.get("/sandbox/calls")["services"].items()
-        for name in names
+        f"{service}:{name}" for service, names in sandbox.get("/sandbox/calls")["services"].items() for name in names
     }
     assert made <= set(re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", estate_info.DOCUMENTATION))
 

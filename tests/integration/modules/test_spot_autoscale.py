@@ -60,7 +60,12 @@ def test_through_a_drought_and_back(sandbox, fresh, run_module):
     assert (decision["kind"], decision["desired"], decision["on_demand_base"]) == ("fallback", 14, 8)
     assert any("Spot launch failed" in reason for reason in decision["reasons"])
     (event,) = covered["activity"]
-    assert (event["kind"], event["app"], event["region"], event["changed"]) == ("capacity.fallback", "web", REGION, True)
+    assert (event["kind"], event["app"], event["region"], event["changed"]) == (
+        "capacity.fallback",
+        "web",
+        REGION,
+        True,
+    )
     advance(sandbox, 120)
     assert figures(sandbox) == {"desired": 14, "base": 8, "spot": 0, "on_demand": 8}
 
@@ -185,6 +190,8 @@ def documented_are_made(module, sandbox):
 
     text = import_module(f"ansible_collections.spot.platform.plugins.modules.{module}").DOCUMENTATION
     documented = set(re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", text))
-    made = {f"{service}:{name}" for service, names in sandbox.get("/sandbox/calls")["services"].items() for name in names}
+    made = {
+        f"{service}:{name}" for service, names in sandbox.get("/sandbox/calls")["services"].items() for name in names
+    }
     assert made <= documented, made - documented
     return True

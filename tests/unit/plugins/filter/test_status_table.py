@@ -36,9 +36,7 @@ def fleet(**more):
 
 def test_columns_stand_under_each_other_and_money_adds_up():
     lines = status_table({"fleets": [fleet(), fleet(app="worker", region="eu-west-1", unit="instances")], "errors": []})
-    assert lines[0].split() == (
-        "APP REGION TARGET SERVING SPOT ON-DEMAND FALLBACK POOLS/ZONES USD/H SAVING".split()
-    )
+    assert lines[0].split() == ("APP REGION TARGET SERVING SPOT ON-DEMAND FALLBACK POOLS/ZONES USD/H SAVING".split())
     assert lines[2].split() == "web us-east-1 10 vCPU 10 8 2 - 2/2 0.2500 50.0 %".split()
     assert lines[3].split()[:4] == "worker eu-west-1 10 inst".split()
     assert lines[-1].split() == "TOTAL 0.5000 50.0 %".split()
@@ -61,7 +59,9 @@ def test_what_is_amiss_is_said():
 
 
 def test_long_names_and_large_figures_still_fit():
-    wide = fleet(app="a-very-long-name-yes", region="ap-southeast-1", target=100000, serving=99999, cost_per_hour=12345.6)
+    wide = fleet(
+        app="a-very-long-name-yes", region="ap-southeast-1", target=100000, serving=99999, cost_per_hour=12345.6
+    )
     assert max(map(len, status_table({"fleets": [wide], "errors": []}))) <= 100
 
 

@@ -139,8 +139,12 @@ def test_the_lifecycle_of_a_failed_launch_is_read_from_its_message():
     found = aws.failures(
         [
             activity("Launching a new EC2 instance.", "Failed", SPOT_FAILED),
-            activity("Launching a new EC2 instance.", "Failed", "Could not launch On-Demand Instances. Insufficient ..."),
-            activity("Launching a new EC2 instance.", "Failed", "You have requested more vCPU capacity than your limit."),
+            activity(
+                "Launching a new EC2 instance.", "Failed", "Could not launch On-Demand Instances. Insufficient ..."
+            ),
+            activity(
+                "Launching a new EC2 instance.", "Failed", "You have requested more vCPU capacity than your limit."
+            ),
             activity("Terminating EC2 instance: i-00000002", "Failed", "no"),
         ]
     )
@@ -183,3 +187,9 @@ def test_a_missing_or_broken_tag_is_named():
 def test_aws_own_time_is_taken():
     response = {"ResponseMetadata": {"HTTPHeaders": {"date": "Sat, 31 Jan 2026 12:00:00 GMT"}}}
     assert aws.time_of(response) == NOW
+
+
+def test_a_long_message_is_cut_after_a_sentence():
+    assert aws.shortened("One reason.  " + "Another " * 30 + ". Last.") == "One reason."
+    assert aws.shortened("x" * 200) == "x" * 157 + "..."
+    assert aws.shortened(" short\n one ") == "short one"

@@ -90,7 +90,8 @@ def test_deciding_twice_on_the_same_shortage_asks_for_nothing_more():
 
 def test_spot_that_is_on_its_way_is_waited_for():
     decision = decide(
-        seen(some("on_demand", 2), some("spot", 5), some("spot", 3, state="Pending", age=20), failed_launches=(ICE,)), POLICY
+        seen(some("on_demand", 2), some("spot", 5), some("spot", 3, state="Pending", age=20), failed_launches=(ICE,)),
+        POLICY,
     )
     assert not decision.changes and decision.kind == "steady"
 
