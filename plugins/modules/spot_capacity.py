@@ -669,7 +669,7 @@ def summary(outcome: Outcome, result: dict[str, Any]) -> str:
     plan = result["plan"]
     saving = f", {plan['savings_percent']} % below On-Demand" if plan["savings_percent"] is not None else ""
     size = (
-        f"{plan['target']} {plan['unit']} of {len(plan['types'])} types for {plan['cost_per_hour']:.4f} USD/h{saving}"
+        f"{plan['target']} {plan['unit']} on {len(plan['types'])} instance type(s) for {plan['cost_per_hour']:.4f} USD/h{saving}"
     )
     if outcome.action == "updated":
         return f"{what} was changed in {', '.join(result['changes'])}; it is to be {size}"

@@ -192,6 +192,7 @@ def decide(
     _check(spec, subnets)
     zones = {subnet.zone for subnet in subnets}
     usable = [offer for offer in offers if offer.zone in zones and offer.instance_type in spec.selection]
+    absent = _not_offered(spec, zones, usable)
     policy = _policy(spec, present)
     chosen, overrides, why = _planned(spec, policy, present, usable)
     desired, fallback, capacity_reasons = _capacity(spec, policy, present)
@@ -211,7 +212,7 @@ def decide(
         complete(wanted, spec, policy, present, subnets, usable),
         present,
         chosen,
-        (*why, *capacity_reasons, *chosen.reasons),
+        (*why, *capacity_reasons, *chosen.reasons, *absent),
     )
 
 
@@ -301,6 +302,20 @@ def _check(spec: GroupSpec, subnets: Sequence[Subnet]) -> None:
     twice = sorted({zone for zone in zones if zones.count(zone) > 1})
     if spec.kind == EC2_FLEET and twice:
         raise ValueError(f"there are several subnets in {', '.join(twice)}: an EC2 Fleet takes one in each zone")
+
+
+def _not_offered(spec: GroupSpec, zones: Iterable[str], usable: Iterable[Offer]) -> tuple[str, ...]:
+    """A reason that names the types that were asked for by name and are not on offer, if any.
+
+    Raises ``ValueError`` where nothing at all is on offer.
+    """
+    offered = {offer.instance_type.name for offer in usable}
+    missing = ", ".join(sorted((spec.selection.names or frozenset()) - offered))
+    where = f"in {', '.join(sorted(zones))}"
+    if not offered:
+        named = f"none of instance_types ({missing})" if missing else "no instance type"
+        raise ValueError(f"{named} meets the requirements and is on offer {where}; widen them or add zones")
+    return (f"not on offer {where}, or not meeting the requirements: {missing}",) if missing else ()
 
 
 def _policy(spec: GroupSpec, present: Group | None) -> Policy:

@@ -201,37 +201,22 @@ def test_somebody_elses_group_is_not_touched(sandbox: Any, capacity: Any) -> Non
         assert not writes(sandbox)
 
 
-@pytest.mark.parametrize(
-    "overrides, words",
-    [
-        ({"launch_template": {"name": "nosuch"}}, "there is no launch template nosuch in us-east-1"),
-        ({"subnets": ["subnet-0123456789abcdef0"]}, "there is no subnet subnet-0123456789abcdef0"),
-        ({"limits": {"budget_per_hour": 0.01}}, "budget"),
-        ({"instance_types": ["m5.huge"]}, "m5.huge"),
-        ({"min": 9, "max": 4}, "min is 9 and max is 4"),
-        ({"target": 99}, "target is 99"),
-        ({"requirements": {"vcpus": {"min": 8, "max": 4}}}, "vcpus"),
-        ({"limits": {"min_pools": 0}}, "min_pools is 0"),
-        ({"kind": "ec2_fleet", "target_group_arns": ["arn:x"]}, "an EC2 Fleet knows no target groups"),
-    ],
-)
-def test_bad_input_is_named(capacity: Any, sandbox: Any, overrides: dict[str, Any], words: str) -> None:
-    refused = capacity(overrides)
-    assert refused["failed"] and words in refused["msg"], refused["msg"]
-    assert not writes(sandbox)
-
-
-def test_private_subnet_is_named(capacity: Any, place: dict[str, Any]) -> None:
-    refused = capacity({"subnets": [*place["public"], place["private"]]})
-    assert refused["failed"] and f"subnet {place['private']} is private" in refused["msg"]
-
-
-def test_one_failure_does_not_stop_the_others(capacity: Any, sandbox: Any) -> None:
-    done = capacity({"name": "test-bad", "launch_template": {"name": "nosuch"}}, {})
-    assert done["failed"] and done["changed"] and "1 of 2 groups failed: test-bad (us-east-1)" in done["msg"]
-    assert [group["action"] for group in done["groups"]] == ["failed", "created"]
-    assert [event["kind"] for event in done["activity"]] == ["capacity.failed", "capacity.created"]
-    assert described(sandbox) and not described(sandbox, "test-bad")
+def test_each_failure_is_named_and_stops_no_other(capacity: Any, place: dict[str, Any], sandbox: Any) -> None:
+    bad = {
+        "there is no launch template nosuch in us-east-1": {"launch_template": {"name": "nosuch"}},
+        "there is no subnet subnet-0123456789abcdef0": {"subnets": ["subnet-0123456789abcdef0"]},
+        f"subnet {place['private']} is private": {"subnets": [*place["public"][1:], place["private"]]},
+        "budget_per_hour": {"limits": {"budget_per_hour": 0.01}},
+        "none of instance_types (m5.huge)": {"instance_types": ["m5.huge"]},
+    }
+    named = [{"name": f"test-bad-{number}", **overrides} for number, overrides in enumerate(bad.values())]
+    done = capacity(*named, {})
+    assert done["failed"] and done["changed"] and "5 of 6 groups failed: test-bad-0 (us-east-1): " in done["msg"]
+    for words, group in zip(bad, done["groups"]):
+        assert group["action"] == "failed" and words in group["error"], group["error"]
+    assert [event["kind"] for event in done["activity"]] == ["capacity.failed"] * 5 + ["capacity.created"]
+    assert writes(sandbox) == {"CreateAutoScalingGroup"}
+    assert described(sandbox) and not described(sandbox, "test-bad-0")
 
 
 def test_two_runs_at_once_make_one_group(capacity: Any, sandbox: Any) -> None:

@@ -247,3 +247,12 @@ def test_selection() -> None:
     assert kind not in Selection.of(["m5.large"], {"vcpus": {"min": 4}})
     with pytest.raises(ValueError, match="vcpus"):
         Selection.of(None, {"vcpus": {"min": 4, "max": 2}})
+
+
+def test_types_that_are_not_on_offer_are_named() -> None:
+    decision = decided(spec(selection=Selection.of(["m5.large", "m9.large"], None)))
+    assert decision.reasons[-1] == "not on offer in us-east-1a, us-east-1b, or not meeting the requirements: m9.large"
+    with pytest.raises(ValueError, match=r"none of instance_types \(m9.large\) meets the requirements and is on offer"):
+        decided(spec(selection=Selection.of(["m9.large"], None)))
+    with pytest.raises(ValueError, match="no instance type meets the requirements"):
+        decided(spec(selection=Selection.of(None, {"vcpus": {"min": 512}})))
