@@ -1,4 +1,7 @@
-"""AMIs that exist in every region and the public SSM parameters that name them; moto has them for some regions only."""
+"""AMIs that exist in every region, and the public SSM parameters that name them.
+
+moto has 1,300 images in some regions and none in others, and making them takes longer than all else in a region's first call.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,20 @@ import hashlib
 from datetime import datetime, timezone
 from typing import Any
 
-from moto.ec2.models.amis import Ami
-from moto.ec2.responses import EC2Response
-from moto.ssm.models import Parameter
+from moto.ec2.models.amis import Ami, AmiBackend
+from moto.ssm.models import Parameter, ParameterDict
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 BUILT = datetime(2026, 9, 1, tzinfo=timezone.utc)
-RELEASE = "20260901-2224"
-SERVICE = "/aws/service"
-AMAZON_LINUX = f"{SERVICE}/ami-amazon-linux-latest/al2023-ami-kernel-default"
-IMAGES = {
-    "amd64": ("x86_64", f"{SERVICE}/debian/release/12/{{}}/amd64", "136693071363", "debian-12-amd64", "/dev/xvda"),
-    "arm64": ("arm64", f"{SERVICE}/debian/release/12/{{}}/arm64", "136693071363", "debian-12-arm64", "/dev/xvda"),
-    "al-x86_64": ("x86_64", f"{AMAZON_LINUX}-x86_64", "137112412989", "al2023-ami-kernel-default-x86_64", "/dev/xvda"),
-    "al-arm64": ("arm64", f"{AMAZON_LINUX}-arm64", "137112412989", "al2023-ami-kernel-default-arm64", "/dev/xvda"),
-}
-"""architecture, SSM parameter (``{}``: the version), owner, name, root device"""
+RELEASE = "20260901"
+DEBIAN, AMAZON = "136693071363", "137112412989"
+IMAGES = (
+    ("debian-12-amd64", "x86_64", DEBIAN, "/aws/service/debian/release/12/latest/amd64"),
+    ("debian-12-arm64", "arm64", DEBIAN, "/aws/service/debian/release/12/latest/arm64"),
+    ("al2023-x86_64", "x86_64", AMAZON, "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"),
+    ("al2023-arm64", "arm64", AMAZON, "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"),
+)
+"""name, architecture, owner, SSM parameter"""
 
 
 def image_id(region: str, name: str) -> str:
@@ -29,76 +30,67 @@ def image_id(region: str, name: str) -> str:
     return "ami-0" + hashlib.sha256(f"{region}/{name}".encode()).hexdigest()[:16]
 
 
-def ensure(account: str, region: str) -> None:
-    """Make the region's AMIs and parameters where they are missing."""
-    from moto.ec2.models import ec2_backends
-    from moto.ssm.models import ssm_backends
-
-    ec2, ssm = ec2_backends[account][region], ssm_backends[account][region]
-    for architecture, path, owner, name, root in IMAGES.values():
-        ami_id = image_id(region, name)
-        if ami_id in ec2.amis:
-            continue
-        debian = "debian" in path
-        if not debian and path in ssm._parameters:  # moto has Amazon's own for this region
-            continue
-        ec2.amis[ami_id] = Ami(
-            ec2,
+def _load_images(self: Any) -> None:
+    for name, architecture, owner, _ in IMAGES:
+        ami_id = image_id(self.region_name, name)
+        self.amis[ami_id] = Ami(
+            self,
             ami_id,
             owner_id=owner,
             owner_alias="amazon",
             public=True,
             name=f"{name}-{RELEASE}",
-            description=f"Debian 12 ({RELEASE})" if debian else "Amazon Linux 2023",
+            description=f"{'Debian 12' if owner == DEBIAN else 'Amazon Linux 2023'} ({RELEASE})",
             architecture=architecture,
             virtualization_type="hvm",
             hypervisor="xen",
-            root_device_name=root,
+            root_device_name="/dev/xvda",
             root_device_type="ebs",
-            image_type="machine",
             image_location=f"amazon/{name}-{RELEASE}",
-            sriov="simple",
             creation_date=BUILT,
-            region_name=f"{region}a",
+            region_name=f"{self.region_name}a",
         )
-        for version in ("latest", RELEASE) if debian else ("latest",):
-            parameter = path.format(version)
-            ssm._parameters[parameter].append(_parameter(account, parameter, ami_id))
 
 
-def _parameter(account: str, name: str, value: str) -> Any:
-    return Parameter(
-        account_id=account,
-        name=name,
-        value=value,
-        parameter_type="String",
-        description=None,
-        allowed_pattern=None,
-        keyid=None,
-        last_modified_date=BUILT.timestamp(),
-        version=1,
-        data_type="aws:ec2:image",
-    )
+def _load_parameters(self: Any) -> None:
+    """Only parameters whose image exists."""
+    for name, _, _, path in IMAGES:
+        parameter = Parameter(
+            account_id=self.account_id,
+            name=path,
+            value=image_id(self.region_name, name),
+            parameter_type="String",
+            description=None,
+            allowed_pattern=None,
+            keyid=None,
+            last_modified_date=BUILT.timestamp(),
+            version=1,
+            data_type="text",
+        )
+        dict.__setitem__(self, path, [parameter])
 
 
-class Images(EC2Response):
-    def describe_images(self) -> Any:
-        ensure(self.current_account, self.region)
-        return super().describe_images()
+AmiBackend._load_amis = _load_images
+ParameterDict._load_latest_amis = _load_parameters
 
 
 class Parameters(SimpleSystemManagerResponse):
+    """moto fills in public parameters when a name asks for them; Debian's come with Amazon's."""
+
+    def _load(self) -> None:
+        self.ssm_backend._parameters._check_loading_status("/aws/service/ami-amazon-linux-latest")
+
     def get_parameter(self) -> Any:
-        ensure(self.current_account, self.region)
+        self._load()
         return super().get_parameter()
 
     def get_parameters(self) -> Any:
-        ensure(self.current_account, self.region)
+        self._load()
         return super().get_parameters()
 
     def get_parameters_by_path(self) -> Any:
-        ensure(self.current_account, self.region)
+        self._load()
         return super().get_parameters_by_path()
 
 
-RESPONSES = {"ec2": Images, "ssm": Parameters}
+RESPONSES = {"ssm": Parameters}

@@ -21,6 +21,10 @@ ON_DEMAND_TERM, HOURLY_RATE = "JRTCKXETXF", "6YS6EN2CT7"
 PUBLISHED = "2026-07-20T00:00:00Z"
 
 
+class PricingError(ServiceException):
+    __module__ = "moto.pricing.exceptions"  # moto's serialiser finds the service by it
+
+
 class Pricing(BaseResponse):
     """``GetProducts`` for ``AmazonEC2``."""
 
@@ -30,18 +34,18 @@ class Pricing(BaseResponse):
 
     def get_products(self) -> ActionResult:
         if self.region not in ENDPOINTS:
-            raise ServiceException(
+            raise PricingError(
                 "UnrecognizedClientException", f"The Price List API has no endpoint in {self.region}: use {', '.join(ENDPOINTS)}"
             )
         if self._get_param("ServiceCode") != "AmazonEC2":
-            raise ServiceException("NotFoundException", f"Service {self._get_param('ServiceCode')} has no prices in the sandbox")
+            raise PricingError("NotFoundException", f"Service {self._get_param('ServiceCode')} has no prices in the sandbox")
         size = self._get_param("MaxResults") or 100
         if not 1 <= size <= 100:
-            raise ServiceException("InvalidParameterException", f"MaxResults {size} must be between 1 and 100")
+            raise PricingError("InvalidParameterException", f"MaxResults {size} must be between 1 and 100")
         try:
             start = int(self._get_param("NextToken") or 0)
         except ValueError:
-            raise ServiceException("InvalidNextTokenException", "The pagination token is invalid") from None
+            raise PricingError("InvalidNextTokenException", "The pagination token is invalid") from None
         filters = self._get_param("Filters") or []
         found: list[str] = []
         token = None
