@@ -54,7 +54,9 @@ units: setup ## Run the unit tests under ansible-test on an exported tree
 	@cd "$$($(EXPORT))" && ansible-test units --color no --python $(PYTHON_VERSION) --num-workers 2
 
 docs: setup ## Check the documentation of the collection and of its plugins: antsibull-docs
-	@cd "$$($(EXPORT))" && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
+	@echo "antsibull-docs, over the collection and its dependencies (half a minute) ..."
+	@cd "$$($(EXPORT))" && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/build/tree/$@ ANSIBLE_COLLECTIONS_SCAN_SYS_PATH=false \
+		antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
 
 changelog: setup ## Check the changelog fragments: antsibull-changelog
 	@antsibull-changelog lint
