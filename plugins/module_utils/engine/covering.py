@@ -18,7 +18,7 @@ on the machine. ``tests/bench/allocation.py`` measures how far it is from a solv
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -79,7 +79,8 @@ class _Node:
 class _Flow:
     """A divisible cover: a bound on the cost, the instances (not whole) of each pool, and what one more costs where.
 
-    ``multiplier`` is what a dollar of the budget is worth to it, ``next`` the pool to use where there are too few.
+    ``multiplier`` is what a dollar of the budget is worth to it, ``next`` the pool to use where there
+    are too few, and ``extra`` what those that are missing add to the bound.
     """
 
     bound: float
@@ -88,6 +89,7 @@ class _Flow:
     families: Mapping[str, float]
     multiplier: float
     next: int | None
+    extra: float
 
 
 def _whole(count: float) -> float:
@@ -223,7 +225,8 @@ class _Search:
             left -= count * weight[i]
             zone_room[zone_of[i]] -= count * weight[i]
             family_room[family_of[i]] -= count * weight[i]
-        if min(zone_room.values(), default=0) < 0 or min(family_room.values(), default=0) < 0:
+        banned = any(count > node.high.get(i, count) for i, count in node.low.items())
+        if banned or min(zone_room.values(), default=0) < 0 or min(family_room.values(), default=0) < 0:
             return None
         instances: dict[int, float] = dict(node.low)
         size, unit, room, free = {}, {}, {}, []
@@ -313,14 +316,14 @@ class _Search:
             if len(free) < missing:
                 return None
             extra = sorted((max(dearer(i), 0.0), i) for i in free)[:missing]
-            total += sum(cost for cost, _pool in extra)
+        more = sum(cost for cost, _pool in extra)
         if multiplier < inf:
             total -= multiplier * (problem.budget or 0.0)
-        return _Flow(total, instances, zones, families, multiplier, extra[0][1] if extra else None)
+        return _Flow(total + more, instances, zones, families, multiplier, extra[0][1] if extra else None, more)
 
     def _drop_hopeless(self, root: _Flow) -> None:
         """Leave out the pools of which one instance alone would cost more than the best plan: bound + reduced cost."""
-        problem, limit = self.problem, self.least - root.bound
+        problem, limit = self.problem, self.least - (root.bound - root.extra)
         kept = []
         for i in self.pools:
             zone = root.zones.get(problem.zone[i] if problem.zone_cap else "")
@@ -351,24 +354,16 @@ class _Search:
     def _branch(self, node: _Node, flow: _Flow) -> list[_Node]:
         """Two parts of the node, without what is wrong with its flow; none if nothing is."""
         problem = self.problem
-        broken = [i for i, count in flow.instances.items() if count != int(count)]
-        if broken:
-            i = max(
-                broken, key=lambda i: (problem.weight[i] * min(flow.instances[i] % 1, 1 - flow.instances[i] % 1), -i)
-            )
-            count = int(flow.instances[i])
-            return [
-                _Node(node.low, {**node.high, i: count}, node.kept),
-                _Node({**node.low, i: count + 1}, node.high, node.kept),
-            ]
+        parts = {i: abs(count - round(count)) * problem.weight[i] for i, count in flow.instances.items()}
+        i = max(parts, key=parts.__getitem__, default=None)
+        if i is not None and parts[i]:
+            return self._split(node, i, int(flow.instances[i]) + 1)
+        if not self._keeps_the_caps(flow):  # what counted as what was left does not fit with its whole weight
+            loose = [i for i, count in flow.instances.items() if count > node.low.get(i, 0)]
+            i = max(loose, key=lambda i: (problem.weight[i], -i))
+            return self._split(node, i, int(flow.instances[i]))
         if len(flow.instances) < problem.min_pools:
-            i = flow.next
-            if i is None or i in flow.instances:
-                return []
-            return [
-                _Node({**node.low, i: 1}, node.high, node.kept),
-                _Node(node.low, {**node.high, i: 0}, node.kept),
-            ]
+            return [] if flow.next is None or flow.next in flow.instances else self._split(node, flow.next, 1)
         carried: dict[str, float] = defaultdict(float)
         for i, count in flow.instances.items():
             carried[problem.type[i]] += count * problem.weight[i]
@@ -382,6 +377,22 @@ class _Search:
                 _Node(node.low, node.high, node.kept | {loose[0]}),
             ]
         return []
+
+    def _split(self, node: _Node, i: int, count: int) -> list[_Node]:
+        """The pool holds ``count`` or more, or fewer."""
+        return [
+            replace(node, high={**node.high, i: count - 1}),
+            replace(node, low={**node.low, i: count}),
+        ]
+
+    def _keeps_the_caps(self, flow: _Flow) -> bool:
+        problem, zones, families = self.problem, Counter(), Counter()
+        for i, count in flow.instances.items():
+            zones[problem.zone[i]] += count * problem.weight[i]
+            families[problem.family[i]] += count * problem.weight[i]
+        return max(zones.values(), default=0) <= (problem.zone_cap or inf) and max(families.values(), default=0) <= (
+            problem.family_cap or inf
+        )
 
     def _none_of(self, types: Sequence[str]) -> dict[int, int]:
         return {i: 0 for i in self.pools if self.problem.type[i] in types}
