@@ -50,9 +50,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.yaml import yaml_load
 
 SCHEMA = Path(__file__).resolve().parents[2] / "roles" / "app" / "meta" / "argument_specs.yml"
 
@@ -60,7 +60,7 @@ SCHEMA = Path(__file__).resolve().parents[2] / "roles" / "app" / "meta" / "argum
 @lru_cache(maxsize=1)
 def schema() -> dict[str, Any]:
     """The option ``app_manifest`` of the role: ``{key: {"type", "options", ...}}``."""
-    specs = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["argument_specs"]
+    specs = yaml_load(SCHEMA.read_text(encoding="utf-8"))["argument_specs"]
     return specs["main"]["options"]["app_manifest"]["options"]
 
 

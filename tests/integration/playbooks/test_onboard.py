@@ -1,0 +1,85 @@
+"""Onboarding an application: what stands afterwards, and that doing it again changes nothing."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from typing import Any
+
+from .conftest import ENVIRONMENT, REGION, WEB, Project
+
+NAME = f"{ENVIRONMENT}-web"
+
+
+def test_onboarding_makes_the_application_and_again_changes_nothing(project: Project) -> None:
+    (project.directory / "apps" / "code").mkdir()
+    project.write("apps/code/hello.py", "application = None\n")
+    permission = {"actions": ["sqs:SendMessage"], "resources": ["arn:aws:sqs:*:*:jobs"]}
+    project.app({**WEB, "runtime": {**WEB["runtime"], "source": "code"}, "permissions": [permission]})
+
+    project.onboard()
+
+    check_network(project)
+    template = check_template(project)
+    assert "hello.py" in base64.b64decode(template["UserData"]).decode()
+    check_balancer(project)
+    check_role(project, [permission])
+    group = project.sandbox.client("autoscaling", REGION).describe_auto_scaling_groups()["AutoScalingGroups"][0]
+    assert (group["AutoScalingGroupName"], group["DesiredCapacity"]) == (NAME, 2)
+    key = project.directory / ".keys" / f"{NAME}-{REGION}"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert "*" in (project.directory / ".keys" / ".gitignore").read_text()
+    private = key.read_text()
+
+    project.sandbox.post("/sandbox/calls/reset")
+    again = project.onboard()
+
+    assert set(again.changed.values()) == {0}, again.output
+    assert project.writes() == []
+    assert key.read_text() == private
+
+
+def check_network(project: Project) -> None:
+    ec2 = project.sandbox.client("ec2", REGION)
+    mine = [{"Name": "tag:spot.platform/environment", "Values": [ENVIRONMENT]}]
+    subnets = ec2.describe_subnets(Filters=mine)["Subnets"]
+    zones = {zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]}
+    assert {subnet["AvailabilityZone"] for subnet in subnets} == zones
+    assert all(subnet["MapPublicIpOnLaunch"] for subnet in subnets)
+    [table] = ec2.describe_route_tables(Filters=mine)["RouteTables"]
+    assert len(table["Associations"]) == len(subnets)
+    assert any(route.get("GatewayId", "").startswith("igw-") for route in table["Routes"])
+    groups = {g["GroupName"]: g for g in ec2.describe_security_groups(Filters=mine)["SecurityGroups"]}
+    [rule] = groups[NAME]["IpPermissions"]
+    assert (rule["FromPort"], rule["ToPort"]) == (8000, 8000)
+    assert [pair["GroupId"] for pair in rule["UserIdGroupPairs"]] == [groups[f"{NAME}-lb"]["GroupId"]]
+    assert not rule["IpRanges"], "instances are reached through the load balancer only"
+
+
+def check_template(project: Project) -> dict[str, Any]:
+    ec2 = project.sandbox.client("ec2", REGION)
+    versions = ec2.describe_launch_template_versions(LaunchTemplateName=NAME)["LaunchTemplateVersions"]
+    data: dict[str, Any] = versions[0]["LaunchTemplateData"]
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    [disk] = data["BlockDeviceMappings"]
+    assert (disk["Ebs"]["Encrypted"], disk["Ebs"]["VolumeType"]) == (True, "gp3")
+    assert data["IamInstanceProfile"]["Name"] == f"{NAME}-{REGION}"
+    return data
+
+
+def check_balancer(project: Project) -> None:
+    elb = project.sandbox.client("elbv2", REGION)
+    [balancer] = elb.describe_load_balancers(Names=[NAME])["LoadBalancers"]
+    assert len(balancer["AvailabilityZones"]) == 3
+    [group] = elb.describe_target_groups(LoadBalancerArn=balancer["LoadBalancerArn"])["TargetGroups"]
+    assert (group["Port"], group["HealthCheckPath"]) == (8000, "/health")
+
+
+def check_role(project: Project, permissions: list[dict[str, Any]]) -> None:
+    iam = project.sandbox.client("iam")
+    name = f"{NAME}-{REGION}"
+    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    statements = iam.get_role_policy(RoleName=name, PolicyName="app")["PolicyDocument"]["Statement"]
+    assert statements == [
+        {"Effect": "Allow", "Action": item["actions"], "Resource": item["resources"]} for item in permissions
+    ]

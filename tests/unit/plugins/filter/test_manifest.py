@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A manifest is checked against one schema: what it lacks is filled in, what is wrong is said with its remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.spot.platform.plugins.filter.manifest import manifest_filter
+
+
+def good(**changes: Any) -> dict[str, Any]:
+    """The smallest manifest, with keys replaced."""
+    return {
+        "name": "web",
+        "owner": "owner@example.com",
+        "regions": ["us-east-1"],
+        "capacity": {"min": 1, "max": 2},
+        "runtime": {"kind": "systemd", "command": "/bin/true"},
+        **changes,
+    }
+
+
+def test_defaults_are_filled_in_at_every_depth_and_the_input_is_left_alone() -> None:
+    written = good()
+    manifest = manifest_filter(written)
+    assert manifest["capacity"]["unit"] == "vcpus"
+    assert manifest["capacity"]["limits"]["max_zone_share"] == 1.0
+    assert manifest["capacity"]["requirements"]["architectures"] == ["x86_64"]
+    assert manifest["routing"]["allow_from"] == ["0.0.0.0/0"]
+    assert written == good()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "problem"),
+    [
+        (good(ownr="x"), "unknown key ownr: did you mean owner?"),
+        (good(capacity={"min": 1, "max": 2, "limits": {"min_pool": 2}}), "capacity.limits.min_pool: did you mean"),
+        (good(permissions=[{"action": []}]), "unknown key permissions.action: did you mean permissions.actions?"),
+        (good(regions="us-east-1"), "regions is 'us-east-1': it must be a list"),
+        (good(capacity={"min": "1", "max": 2}), "capacity.min is '1': it must be a whole number"),
+        (good(capacity={"min": True, "max": 2}), "capacity.min is True: it must be a whole number"),
+        (good(capacity={"max": 2}), "capacity.min is missing: add it"),
+        (good(capacity=8), "capacity is 8: it must be a mapping"),
+        (good(runtime={"kind": "java"}), "runtime.kind must be one of: gunicorn, docker, systemd, got: java"),
+        ([], "the manifest must be a mapping"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_remedy(manifest: Any, problem: str) -> None:
+    problems = manifest_filter(manifest, errors=True)
+    assert any(problem in said for said in problems), problems
+    with pytest.raises(AnsibleFilterError, match="the manifest cannot be used"):
+        manifest_filter(manifest)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    assert len(manifest_filter(good(ownr="x", regions="us-east-1"), errors=True)) == 2
+
+
+def test_a_good_manifest_has_no_errors() -> None:
+    assert manifest_filter(good(), errors=True) == []
