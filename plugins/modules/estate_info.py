@@ -39,7 +39,7 @@ options:
     default: ~/.cache/spot.platform
 notes:
   - "Required IAM actions: C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DescribeScalingActivities),
-    C(ec2:DescribeInstances), C(ec2:DescribeSpotPriceHistory), C(pricing:GetProducts)."
+    C(ec2:DescribeFleets), C(ec2:DescribeInstances), C(ec2:DescribeSpotPriceHistory), C(pricing:GetProducts)."
   - The cost is an estimate from instance hours and list prices. EC2 forgets an instance about an hour after it ended,
     so the account begins after the last one that is forgotten; RV(fleets[].cost.since) says when that was.
 extends_documentation_fragment:
@@ -80,11 +80,11 @@ fleets:
       type: str
       sample: us-east-1
     group:
-      description: Name of the Auto Scaling group.
+      description: Name of the Auto Scaling group, or of the EC2 Fleet by its C(Name) tag.
       type: str
       sample: production-web
     kind:
-      description: What kind of group it is.
+      description: V(auto_scaling_group) or V(ec2_fleet).
       type: str
       sample: auto_scaling_group
     unit:
@@ -240,7 +240,7 @@ fleets:
           type: int
           sample: 2
     activities:
-      description: The group's last scaling activities, newest first.
+      description: The group's last scaling activities, newest first. An EC2 Fleet has none.
       type: list
       elements: dict
       contains:

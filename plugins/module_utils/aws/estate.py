@@ -17,7 +17,8 @@ from ansible_collections.spot.platform.plugins.module_utils.activity import rfc3
 from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling as groups
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
+from ansible_collections.spot.platform.plugins.module_utils.aws.instances import describe_instances
 from ansible_collections.spot.platform.plugins.module_utils.aws.market import (
     PRICING_REGION,
     describe_spot_price_history,
@@ -26,6 +27,8 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.market import (
 from ansible_collections.spot.platform.plugins.module_utils.engine import costs, timeline
 
 RECENT_ACTIVITIES = 20
+FLEET_ID = "aws:ec2:fleet-id"
+"""The tag that EC2 puts on the instances of a fleet."""
 BASIS = "estimated from instance hours, Spot price history and On-Demand list prices; no storage, no traffic"
 ENDED_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
@@ -37,6 +40,89 @@ class Question:
     apps: Sequence[str]
     environment: str | None
     hours: int
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A group or an EC2 Fleet alike. ``members``: its instances, each with whether it serves; ``weights``: by type.
+
+    ``on_demand_base`` is the one in force; ``past`` are instances that it had and that no scaling activity tells of;
+    ``remembered`` is since when AWS tells of all that it had.
+    """
+
+    name: str
+    kind: str
+    region: str
+    now: datetime
+    created: datetime
+    remembered: datetime
+    desired: int
+    bounds: tuple[int, int]
+    on_demand_base: int
+    members: Mapping[str, bool]
+    past: frozenset[str]
+    weights: Mapping[str, int]
+    tags: Mapping[str, str]
+
+    def number(self, tag: str, otherwise: int) -> int:
+        """The whole number in a tag; ``otherwise`` where it is not there or is none."""
+        text = self.tags.get(tag, "")
+        return int(text) if text.isdigit() else otherwise
+
+
+def of_group(group: groups.Group) -> Fleet:
+    """An Auto Scaling group as a `Fleet`."""
+    raw = group.raw
+    overrides = raw.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("Overrides", ())
+    return Fleet(
+        name=group.name,
+        kind="auto_scaling_group",
+        region=group.region,
+        now=group.now,
+        created=raw["CreatedTime"],
+        remembered=raw["CreatedTime"],
+        desired=raw["DesiredCapacity"],
+        bounds=(raw["MinSize"], raw["MaxSize"]),
+        on_demand_base=group.on_demand_base,
+        members={one["InstanceId"]: groups.serves(one) for one in raw["Instances"]},
+        past=frozenset(),
+        # An instance whose type has left the overrides keeps the weight that it was launched with.
+        weights={**weights_of(overrides), **weights_of(raw["Instances"])},
+        tags=group.tags,
+    )
+
+
+def of_ec2_fleet(item: Mapping[str, Any], region: str, now: datetime, known: Iterable[Mapping[str, Any]]) -> Fleet:
+    """An EC2 Fleet as a `Fleet`, of what DescribeFleets and, on its instances, DescribeInstances say."""
+    capacity = item["TargetCapacitySpecification"]
+    own = {one["instance_id"]: one["state"]["name"] for one in known if one["tags"].get(FLEET_ID) == item["FleetId"]}
+    return Fleet(
+        name=tags_of(item).get("Name", item["FleetId"]),
+        kind="ec2_fleet",
+        region=region,
+        now=now,
+        created=item["CreateTime"],
+        remembered=max(item["CreateTime"], now - timedelta(hours=1)),  # it keeps no list of those that ended
+        desired=capacity["TotalTargetCapacity"],
+        bounds=(0, capacity["TotalTargetCapacity"]),
+        on_demand_base=capacity.get("OnDemandTargetCapacity", 0),
+        members={name: state == "running" for name, state in own.items() if state in groups.RUNNING},
+        past=frozenset(name for name, state in own.items() if state not in groups.RUNNING),
+        weights=weights_of(
+            override for part in item.get("LaunchTemplateConfigs", ()) for override in part.get("Overrides", ())
+        ),
+        tags=tags_of(item),
+    )
+
+
+def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
+    """AWS's list of tags as a mapping."""
+    return {tag["Key"]: tag.get("Value", "") for tag in item.get("Tags", ())}
+
+
+def weights_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """The capacity of an instance of each type, by a launch template's overrides or by a group's instances."""
+    return {one["InstanceType"]: int(one.get("WeightedCapacity") or 1) for one in entries if "InstanceType" in one}
 
 
 @dataclass(frozen=True)
@@ -79,9 +165,11 @@ def observe_region(
 
     try:
         found = groups.groups(clients, region, None, question.apps, question.environment)
-        if not found:
-            return [], []
-        since = found[0].now - timedelta(hours=question.hours)
+        items, now = attempt(lambda: ec2_fleets(clients.get("ec2", region), question), ([], None))
+        if not found and not items:
+            return [], errors
+        now = now or found[0].now
+        since = now - timedelta(hours=question.hours)
         autoscaling = clients.get("autoscaling", region)
         activities = side_by_side(
             lambda group: attempt(lambda: groups.describe_scaling_activities(autoscaling, group.name, since), []), found
@@ -89,14 +177,41 @@ def observe_region(
         ids = {one for group in found for one in group.instance_ids}
         ids |= {groups.instance_of(activity) for part in activities for activity in part} - {None}
         known = groups.instances(clients, region, ids)
+        if items:
+            filters = [{"Name": f"tag:{FLEET_ID}", "Values": [item["FleetId"] for item in items]}]
+            known |= {one["instance_id"]: one for one in describe_instances(clients.get("ec2", region), filters)}
     except AwsError as error:
-        return [], [{"region": region, "message": str(error)}]
+        return [], [*errors, {"region": region, "message": str(error)}]
 
     types = sorted({instance["instance_type"] for instance in known.values()})
     on_demand = attempt(lambda: on_demand_prices(clients.get("pricing", PRICING_REGION), region, cache), {})
     spot = attempt(lambda: spot_history(clients.get("ec2", region), types, since), {})
     prices = Prices(spot, on_demand)
-    return [fleet(group, part, known, prices, since) for group, part in zip(found, activities)], errors
+    alike = [(of_group(group), part) for group, part in zip(found, activities)]
+    alike += [(of_ec2_fleet(item, region, now, known.values()), []) for item in items]
+    return [figures(fleet, part, known, prices, since) for fleet, part in alike], errors
+
+
+def ec2_fleets(client: Any, question: Question) -> tuple[list[dict[str, Any]], datetime]:
+    """The EC2 Fleets that the platform maintains, narrowed by the question, and AWS's time."""
+    pages = describe_fleets(client)
+    wanted = []
+    for item in (one for page in pages for one in page["Fleets"]):
+        found = tags_of(item)
+        if (
+            found.get(ours.MANAGED_BY) == "spot.platform"
+            and (not question.apps or found.get(ours.APP) in question.apps)
+            and question.environment in (None, found.get(ours.ENVIRONMENT))
+        ):
+            wanted.append(item)
+    return wanted, groups.time_of(pages[0])
+
+
+@Errors.common_error_handler("describe the EC2 Fleets")
+def describe_fleets(client: Any) -> list[dict[str, Any]]:
+    """All pages of DescribeFleets, whole, for their time: the living fleets; AWS cannot filter them by tag."""
+    filters = [{"Name": "fleet-state", "Values": ["submitted", "active", "modifying"]}]
+    return list(client.get_paginator("describe_fleets").paginate(Filters=filters))
 
 
 def spot_history(
@@ -109,44 +224,42 @@ def spot_history(
     return {pool: sorted(rows) for pool, rows in history.items()}
 
 
-def fleet(
-    group: groups.Group,
+def figures(
+    fleet: Fleet,
     activities: Sequence[Mapping[str, Any]],
     known: Mapping[str, Mapping[str, Any]],
     prices: Prices,
     earliest: datetime,
 ) -> dict[str, Any]:
-    """All that estate_info says of a group (its RETURN describes the keys)."""
-    raw, now = group.raw, group.now
-    target = int(group.tags.get(ours.TARGET) or raw["DesiredCapacity"])
-    base = int(group.tags.get(ours.ON_DEMAND_BASE) or 0)
-    stays = stays_of(group, activities, known)
-    since = complete_since(group, activities, known, earliest)
+    """All that estate_info says of a fleet (its RETURN describes the keys)."""
+    now, target, base = fleet.now, fleet.number(ours.TARGET, fleet.desired), fleet.number(ours.ON_DEMAND_BASE, 0)
+    stays = stays_of(fleet, activities, known)
+    since = complete_since(fleet, activities, known, earliest)
     steps = timeline.serving(stays, since, now)
     cost = costs.cost(stays, prices.spot, prices.on_demand, since, now, target, base)
     running = [stay for stay in stays if stay.ended is None]
-    spot, on_demand = serving_now(raw["Instances"], stays)
+    spot, on_demand = serving_now(fleet, stays)
     lowest = timeline.minimum_since_reached(steps, target)
-    healthy = sum(groups.serves(one) for one in raw["Instances"])
+    healthy = sum(fleet.members.values())
     hourly, instead = per_hour(running, prices)
     return {
-        "app": group.tags.get(ours.APP),
-        "environment": group.tags.get(ours.ENVIRONMENT),
-        "region": group.region,
-        "group": group.name,
-        "kind": "auto_scaling_group",
-        "unit": group.tags.get(ours.UNIT, "instances"),
+        "app": fleet.tags.get(ours.APP),
+        "environment": fleet.tags.get(ours.ENVIRONMENT),
+        "region": fleet.region,
+        "group": fleet.name,
+        "kind": fleet.kind,
+        "unit": fleet.tags.get(ours.UNIT, "instances"),
         "target": target,
-        "min": int(group.tags.get(ours.MINIMUM) or raw["MinSize"]),
-        "max": int(group.tags.get(ours.MAXIMUM) or raw["MaxSize"]),
-        "desired": raw["DesiredCapacity"],
+        "min": fleet.number(ours.MINIMUM, fleet.bounds[0]),
+        "max": fleet.number(ours.MAXIMUM, fleet.bounds[1]),
+        "desired": fleet.desired,
         "on_demand_base": base,
-        "fallback": max(0, group.on_demand_base - base),
+        "fallback": max(0, fleet.on_demand_base - base),
         "spot": spot,
         "on_demand": on_demand,
         "serving": spot + on_demand,
         "serving_min": None if lowest is None else min(lowest, spot + on_demand),
-        "health": {"healthy": healthy, "unhealthy": len(raw["Instances"]) - healthy},
+        "health": {"healthy": healthy, "unhealthy": len(fleet.members) - healthy},
         "pools": pools(running, prices),
         "cost_per_hour": hourly,
         "on_demand_cost_per_hour": instead,
@@ -174,50 +287,48 @@ def fleet(
     }
 
 
-def serving_now(members: Iterable[Mapping[str, Any]], stays: Iterable[timeline.Stay]) -> tuple[int, int]:
-    """The Spot and the On-Demand capacity that the group itself counts on at present."""
-    in_service = {one["InstanceId"] for one in members if groups.serves(one)}
-    now = [stay for stay in stays if stay.id in in_service]
+def serving_now(fleet: Fleet, stays: Iterable[timeline.Stay]) -> tuple[int, int]:
+    """The Spot and the On-Demand capacity that the fleet itself counts on at present."""
+    now = [stay for stay in stays if fleet.members.get(stay.id)]
     spot = sum(stay.capacity for stay in now if stay.lifecycle == "spot")
     return spot, sum(stay.capacity for stay in now) - spot
 
 
 def stays_of(
-    group: groups.Group, activities: Sequence[Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]]
+    fleet: Fleet, activities: Sequence[Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]]
 ) -> list[timeline.Stay]:
-    """The lives of the group's instances and of those that it lately had, by launch.
+    """The lives of the fleet's instances and of those that it lately had, by launch.
 
     An instance serves from the end of the activity that launched it. Where that is too long ago to be listed, it
     is in service since its launch.
     """
-    members = {one["InstanceId"]: one for one in group.raw["Instances"]}
     in_service = groups.launches(activities)
     leaving = {
         instance: activity["StartTime"]
         for activity in activities
         if activity["Description"].startswith("Terminating") and (instance := groups.instance_of(activity))
     }
-    weights = weights_of(group.raw)
+    own = {*fleet.members, *fleet.past, *(groups.instance_of(one) for one in activities)} & set(known)
     stays = []
-    for name in {*members, *(groups.instance_of(one) for one in activities)} & set(known):
-        instance, member = known[name], members.get(name)
+    for name in own:
+        instance = known[name]
         launched = groups.moment(instance["launch_time"])
         served_from = in_service.get(name)
-        if served_from is None and member and groups.serves(member):
+        if served_from is None and (fleet.members.get(name) or name in fleet.past):
             served_from = launched
         if served_from is None and name in leaving and not launched_lately(name, activities):
             served_from = launched
         # The group notices an interruption only after EC2 has ended the instance.
         ended = min((one for one in (leaving.get(name), ended_at(instance)) if one), default=None)
         if ended is None and instance["state"]["name"] not in groups.RUNNING:
-            ended = group.now
+            ended = fleet.now
         stays.append(
             timeline.Stay(
                 id=name,
                 zone=instance["placement"]["availability_zone"],
                 instance_type=instance["instance_type"],
                 lifecycle=groups.lifecycle_of(instance),
-                capacity=groups.weight(member) if member else weights.get(instance["instance_type"], 1),
+                capacity=fleet.weights.get(instance["instance_type"], 1),
                 launched=launched,
                 in_service=served_from,
                 ended=ended,
@@ -231,12 +342,6 @@ def launched_lately(name: str, activities: Iterable[Mapping[str, Any]]) -> bool:
     return any(one["Description"].startswith("Launching") and groups.instance_of(one) == name for one in activities)
 
 
-def weights_of(raw: Mapping[str, Any]) -> dict[str, int]:
-    """The capacity of an instance of each type, by the group's overrides."""
-    overrides = raw.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("Overrides", ())
-    return {one["InstanceType"]: int(one.get("WeightedCapacity") or 1) for one in overrides if "InstanceType" in one}
-
-
 def ended_at(instance: Mapping[str, Any]) -> datetime | None:
     """When an instance was told to end, from EC2's reason; ``None`` if it runs, or if the reason names no time."""
     if instance["state"]["name"] in groups.RUNNING:
@@ -246,12 +351,12 @@ def ended_at(instance: Mapping[str, Any]) -> datetime | None:
 
 
 def complete_since(
-    group: groups.Group,
+    fleet: Fleet,
     activities: Sequence[Mapping[str, Any]],
     known: Mapping[str, Mapping[str, Any]],
     earliest: datetime,
 ) -> datetime:
-    """Since when every instance that the group had is known.
+    """Since when every instance that the fleet had is known.
 
     EC2 forgets an instance about an hour after it ended. An older one is only an id in an activity, without type or
     price, and so the account begins after the last of those.
@@ -259,9 +364,9 @@ def complete_since(
     forgotten = [
         activity.get("EndTime") or activity["StartTime"]
         for activity in activities
-        if (instance := groups.instance_of(activity)) and instance not in known
+        if activity["Description"].startswith("Terminating") and groups.instance_of(activity) not in known
     ]
-    return max([earliest, group.raw["CreatedTime"], *forgotten])
+    return max([earliest, fleet.created, fleet.remembered, *forgotten])
 
 
 def pools(running: Iterable[timeline.Stay], prices: Prices) -> list[dict[str, Any]]:

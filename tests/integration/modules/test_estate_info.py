@@ -72,6 +72,38 @@ def test_a_drought_is_in_the_minimum_the_timeline_and_the_activities(sandbox, fr
     assert any("On-Demand stands in for 6 vcpus" in line for line in status_table({"fleets": [fleet], "errors": []}))
 
 
+def test_an_ec2_fleet_is_shown_like_a_group(sandbox, fresh, estate):
+    ec2 = sandbox.client("ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
+    ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData={"ImageId": image})
+    carried = {
+        "Name": "sandbox-web",
+        "spot.platform/app": "web",
+        "spot.platform/managed-by": "spot.platform",
+        "spot.platform/unit": "vcpus",
+        "spot.platform/target": "4",
+    }
+    ec2.create_fleet(
+        Type="maintain",
+        LaunchTemplateConfigs=[
+            {
+                "LaunchTemplateSpecification": {"LaunchTemplateName": "web", "Version": "$Latest"},
+                "Overrides": [{"InstanceType": "m5.large", "SubnetId": subnet, "WeightedCapacity": 2.0}],
+            }
+        ],
+        TargetCapacitySpecification={"TotalTargetCapacity": 4, "DefaultTargetCapacityType": "spot"},
+        TagSpecifications=[
+            {"ResourceType": "fleet", "Tags": [{"Key": key, "Value": value} for key, value in carried.items()]}
+        ],
+    )
+    advance(sandbox, 300)
+    (fleet,) = estate(apps=["web"])["fleets"]
+    assert (fleet["kind"], fleet["group"], fleet["spot"], fleet["serving"]) == ("ec2_fleet", "sandbox-web", 4, 4)
+    assert 0 < fleet["cost"]["spot_platform"] < fleet["cost"]["all_on_demand"]
+    assert estate(apps=["worker"])["fleets"] == []
+
+
 def test_regions_apps_and_environments_narrow(sandbox, fresh, estate):
     make(sandbox)
     make(sandbox, app="worker")

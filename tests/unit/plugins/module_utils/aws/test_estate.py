@@ -96,7 +96,7 @@ def test_a_fleet_that_lost_an_instance_and_was_covered():
         launch(B, CREATED),
         launch(A, CREATED),
     ]
-    fleet = estate.fleet(group(A, C, base=2), activities, facts, PRICES, ago(hours=24))
+    fleet = estate.figures(estate.of_group(group(A, C, base=2)), activities, facts, PRICES, ago(hours=24))
     assert (fleet["spot"], fleet["on_demand"], fleet["serving"], fleet["fallback"]) == (2, 2, 4, 2)
     assert fleet["serving_min"] == 2
     assert fleet["health"] == {"healthy": 2, "unhealthy": 0}
@@ -115,25 +115,31 @@ def test_a_fleet_that_lost_an_instance_and_was_covered():
 
 def test_the_account_begins_after_the_last_instance_that_ec2_has_forgotten():
     gone = end(B, ago(minutes=90))
-    fleet = estate.fleet(group(A), [gone, launch(A, CREATED)], {A: known(A, CREATED)}, PRICES, ago(hours=24))
+    fleet = estate.figures(
+        estate.of_group(group(A)), [gone, launch(A, CREATED)], {A: known(A, CREATED)}, PRICES, ago(hours=24)
+    )
     assert fleet["cost"]["since"] == "2026-01-31T10:30:20.000Z"
     assert fleet["cost"]["spot_platform"] == pytest.approx(0.03 * (90 * 60 - 20) / 3600, abs=1e-6)
 
 
 def test_an_instance_launched_before_the_activities_begin_serves_from_the_start():
-    fleet = estate.fleet(group(A), [], {A: known(A, ago(days=9))}, PRICES, ago(hours=1))
+    fleet = estate.figures(estate.of_group(group(A)), [], {A: known(A, ago(days=9))}, PRICES, ago(hours=1))
     assert [(point["time"], point["spot"]) for point in fleet["timeline"]] == [("2026-01-31T11:00:00.000Z", 2)]
     assert fleet["cost"]["since"] == "2026-01-31T11:00:00.000Z"
 
 
 def test_a_target_that_was_never_reached_has_no_minimum():
-    fleet = estate.fleet(group(A), [launch(A, CREATED)], {A: known(A, CREATED)}, PRICES, ago(hours=24))
+    fleet = estate.figures(
+        estate.of_group(group(A)), [launch(A, CREATED)], {A: known(A, CREATED)}, PRICES, ago(hours=24)
+    )
     assert (fleet["serving"], fleet["serving_min"]) == (2, None)
 
 
 def test_without_prices_the_figures_are_null_and_the_types_named():
     nothing = estate.Prices({}, {})
-    fleet = estate.fleet(group(A), [launch(A, CREATED)], {A: known(A, CREATED)}, nothing, ago(hours=24))
+    fleet = estate.figures(
+        estate.of_group(group(A)), [launch(A, CREATED)], {A: known(A, CREATED)}, nothing, ago(hours=24)
+    )
     assert (fleet["cost_per_hour"], fleet["on_demand_cost_per_hour"], fleet["savings_percent"]) == (None, None, None)
     assert fleet["cost"]["unpriced"] == ["m5.large"] and fleet["cost"]["savings_percent"] is None
 
@@ -152,6 +158,7 @@ def test_a_region_without_prices_still_shows_its_fleets(monkeypatch):
         return [group(A)]
 
     monkeypatch.setattr(groups, "groups", of_region)
+    monkeypatch.setattr(estate, "describe_fleets", lambda _client: [{"Fleets": []}])
     monkeypatch.setattr(groups, "describe_scaling_activities", lambda *_args: [launch(A, CREATED)])
     monkeypatch.setattr(groups, "instances", lambda *_args: {A: known(A, CREATED)})
     monkeypatch.setattr(estate, "on_demand_prices", denied)
@@ -160,3 +167,30 @@ def test_a_region_without_prices_still_shows_its_fleets(monkeypatch):
     fleets, errors = estate.observe(Clients(), ["us-east-1", "eu-west-1"], question, None)
     assert [fleet["serving"] for fleet in fleets] == [2]
     assert [error["region"] for error in errors] == ["us-east-1", "eu-west-1"]
+
+
+def test_an_ec2_fleet_is_shown_like_a_group():
+    """Its instances are known by their tag; those that ended lately count, those before are not remembered."""
+
+    def own(instance):
+        return {**instance, "tags": {estate.FLEET_ID: "fleet-1"}}
+
+    facts = {
+        A: own(known(A, CREATED)),
+        B: own(known(B, CREATED, ended=ago(minutes=30))),
+        C: {**known(C, CREATED), "tags": {}},
+    }
+    item = {
+        "FleetId": "fleet-1",
+        "CreateTime": CREATED,
+        "TargetCapacitySpecification": {"TotalTargetCapacity": 4, "OnDemandTargetCapacity": 1},
+        "LaunchTemplateConfigs": [{"Overrides": [{"InstanceType": "m5.large", "WeightedCapacity": 2.0}]}],
+        "Tags": [{"Key": "Name", "Value": "sandbox-web"}, {"Key": tags.APP, "Value": "web"}],
+    }
+    fleet = estate.figures(
+        estate.of_ec2_fleet(item, "us-east-1", NOW, facts.values()), [], facts, PRICES, ago(hours=24)
+    )
+    assert (fleet["kind"], fleet["group"], fleet["target"], fleet["fallback"]) == ("ec2_fleet", "sandbox-web", 4, 1)
+    assert (fleet["spot"], fleet["serving_min"], fleet["health"]) == (2, 2, {"healthy": 1, "unhealthy": 0})
+    assert fleet["cost"]["since"] == "2026-01-31T11:00:00.000Z"
+    assert fleet["cost"]["spot_platform"] == pytest.approx(0.03 * 1.5, abs=1e-6)
