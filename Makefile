@@ -43,8 +43,10 @@ test: setup debian-chromium debian-shellcheck ## Run all gates: each of the targ
 	@python tests/gates/run.py
 
 lint: setup ## Lint YAML, playbooks and roles: yamllint, and ansible-lint's production profile
-	@echo "yamllint ..." && yamllint --strict .
-	@echo "ansible-lint ..." && ansible-lint --offline --strict --nocolor
+	@failed=; \
+	echo "yamllint ..."; yamllint --strict . || failed+=" yamllint"; \
+	echo "ansible-lint ..."; ansible-lint --offline --strict --nocolor || failed+=" ansible-lint"; \
+	[ -z "$$failed" ] || { echo "lint: failed:$$failed"; exit 1; }
 
 sanity: setup debian-shellcheck ## Run ansible-test sanity on an exported tree
 	@python tests/gates/seed_pip.py
