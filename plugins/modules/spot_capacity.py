@@ -147,7 +147,7 @@ options:
               choices: [x86_64, arm64]
               default: [x86_64]
             burstable:
-              description: Whether types that earn CPU credits, as those of the T families, may be or must be among them.
+              description: Whether types that earn CPU credits, as the T families do, may be or must be among them.
               type: str
               choices: [included, excluded, required]
               default: excluded
@@ -274,8 +274,8 @@ notes:
     C(autoscaling:UpdateAutoScalingGroup)."
   - "Required IAM actions for EC2 Fleets: C(ec2:CreateFleet), C(ec2:CreateTags), C(ec2:DeleteFleets),
     C(ec2:DescribeFleets), C(ec2:ModifyFleet)."
-  - AWS also checks that the caller may launch from the launch template, with C(ec2:RunInstances), C(ec2:CreateTags) and,
-    for its instance profile, C(iam:PassRole).
+  - AWS also checks that the caller may launch from the launch template, with C(ec2:RunInstances), C(ec2:CreateTags)
+    and, for its instance profile, C(iam:PassRole).
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -669,7 +669,8 @@ def summary(outcome: Outcome, result: dict[str, Any]) -> str:
     plan = result["plan"]
     saving = f", {plan['savings_percent']} % below On-Demand" if plan["savings_percent"] is not None else ""
     size = (
-        f"{plan['target']} {plan['unit']} on {len(plan['types'])} instance type(s) for {plan['cost_per_hour']:.4f} USD/h{saving}"
+        f"{plan['target']} {plan['unit']} on {len(plan['types'])} instance type(s) "
+        f"for {plan['cost_per_hour']:.4f} USD/h{saving}"
     )
     if outcome.action == "updated":
         return f"{what} was changed in {', '.join(result['changes'])}; it is to be {size}"

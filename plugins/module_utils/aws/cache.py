@@ -31,7 +31,7 @@ class Cache:
         self.problem: str | None = None
 
     def remember(self, question: Any, seconds: float, ask: Callable[[], Any]) -> Any:
-        """The answer (JSON values) kept for ``question`` (JSON values) if younger than ``seconds``, else ``ask()``'s."""
+        """The answer kept for ``question`` if younger than ``seconds``, else ``ask()``'s; both are JSON values."""
         key = json.dumps([self._endpoint, question], sort_keys=True)
         path = self._directory / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):

@@ -37,8 +37,8 @@ Bands = Mapping[str, Mapping[str, int]]
 class Question:
     """What to observe. ``wanted`` chooses the types; ``names``, where known, keeps the answers of AWS short.
 
-    ``history_days``: the days over which the typical price is taken, 0 for none; ``history_of``, given the offers, names
-    the types worth it, since the history of a region is tens of thousands of prices.
+    ``history_days``: the days over which the typical price is taken, 0 for none; ``history_of``, given the offers,
+    names the types worth it, since the history of a region is tens of thousands of prices.
     ``score_target`` and ``score_unit`` (``vcpus`` or ``instances``): ask for placement scores for that capacity.
     """
 
