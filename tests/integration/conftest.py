@@ -106,9 +106,9 @@ def fresh(sandbox: Sandbox) -> Sandbox:
 def run_module(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
     """``run_module(name, args, check=False, diff=False, env=None) -> result``.
 
-    ``name`` is one of ours (``spot_capacity``) or fully qualified (``amazon.aws.ec2_vpc_net``). Runs the module's file as
-    Ansible's own developer interface does, in a third of the time that the ``ansible`` command takes; a failure is a result
-    with ``failed``.
+    ``name`` is one of ours (``spot_capacity``) or fully qualified (``amazon.aws.ec2_vpc_net``). Runs the module's file
+    as Ansible's own developer interface does, in a third of the time that the ``ansible`` command takes; a failure is a
+    result with ``failed``.
     """
 
     def run(

@@ -2,8 +2,8 @@
 
     SPOT_DATA=../shared/data python tests/sandbox/compile_market.py
 
-Reads ``$SPOT_DATA/prices`` (see the README there for sources and licences) and moto's instance types and offerings. The same
-input gives the same bytes. What the real figures lack is approximated, and the file says which and how.
+Reads ``$SPOT_DATA/prices`` (see the README there for sources and licences) and moto's instance types and offerings.
+The same input gives the same bytes. What the real figures lack is approximated, and the file says which and how.
 """
 
 from __future__ import annotations
@@ -50,23 +50,25 @@ ABOUT = {
         "On-Demand, us-east-1: AWS price list as generated in aws/karpenter-provider-aws, 2026-07-20 (Apache-2.0)",
         "On-Demand, ratio between regions: ec2instances.info data of 2019-03-11 (MIT)",
         "Spot prices: ericpauley/aws-spot-price-history, 2022-05-31 (no licence stated; figures only)",
-        "Savings and interruption bands: AWS Spot Instance Advisor feed of 2025-06-28, as kept by alexei-led/spotinfo (Apache-2.0)",
+        "Savings and interruption bands: AWS Spot Instance Advisor feed of 2025-06-28, as kept by alexei-led/spotinfo"
+        " (Apache-2.0)",
         "Instance types, zones and offerings: moto (Apache-2.0)",
     ],
     "approximations": [
-        "On-Demand prices outside us-east-1 are the price in us-east-1 times the ratio between the regions in 2019: of the type"
-        " itself, else the median of its family, else the median of the region.",
+        "On-Demand prices outside us-east-1 are the price in us-east-1 times the ratio between the regions in 2019:"
+        " of the type itself, else the median of its family, else the median of the region.",
         "Regions younger than 2019 take the ratio of the neighbour that is named in 'ratio_of'.",
-        "Spot base prices are the 2022 figure where the pool has one ('measured'), never above On-Demand; else On-Demand less the"
-        " saving that the advisor states for the region and type, the same in every zone.",
-        "Regions for which moto has no offerings by zone ('zones_assumed') offer every type of the advisor in every zone.",
+        "Spot base prices are the 2022 figure where the pool has one ('measured'), never above On-Demand; else"
+        " On-Demand less the saving that the advisor states for the region and type, the same in every zone.",
+        "Regions for which moto has no offerings by zone ('zones_assumed') offer every type of the advisor in every"
+        " zone.",
         "The movement of prices and the room of pools are made by the sandbox, not measured.",
     ],
     "columns": {
         "types": "vcpus, memory MiB, architectures, burstable, current generation, accelerators, bare metal",
-        "pools": "On-Demand USD/h; interruption band 0 (<5 % a month) to 4 (>20 %) or null; for each zone of the region in the"
-        " order of 'zones' the Spot base price in thousandths of On-Demand, null: no Spot, -1: not offered; letters of the zones"
-        " whose Spot price was measured",
+        "pools": "On-Demand USD/h; interruption band 0 (<5 % a month) to 4 (>20 %) or null; for each zone of the region"
+        " in the order of 'zones' the Spot base price in thousandths of On-Demand, null: no Spot, -1: not offered; letters of"
+        " the zones whose Spot price was measured",
     },
 }
 
@@ -101,7 +103,12 @@ def ratios(old: dict[str, dict[str, float]], region: str) -> tuple[dict[str, flo
 
 def type_row(info: dict[str, Any]) -> list[Any]:
     accelerators = 0
-    for group, items in (("GpuInfo", "Gpus"), ("InferenceAcceleratorInfo", "Accelerators"), ("NeuronInfo", "NeuronDevices"), ("FpgaInfo", "Fpgas")):
+    for group, items in (
+        ("GpuInfo", "Gpus"),
+        ("InferenceAcceleratorInfo", "Accelerators"),
+        ("NeuronInfo", "NeuronDevices"),
+        ("FpgaInfo", "Fpgas"),
+    ):
         accelerators += sum(item.get("Count", 0) for item in info.get(group, {}).get(items, []))
     return [
         info["VCpuInfo"]["DefaultVCpus"],
@@ -166,8 +173,9 @@ def main() -> None:
     spot = sum(share is not None and share >= 0 for share in pools)
     letters = sum(len(pool[3]) for region in market["regions"].values() for pool in region["pools"].values())
     print(
-        f"{TARGET.name}: {TARGET.stat().st_size:,} bytes, {len(market['regions'])} regions, {len(market['types'])} types, "
-        f"{sum(share != -1 for share in pools):,} pools, {spot:,} with a Spot price ({letters:,} measured)"
+        f"{TARGET.name}: {TARGET.stat().st_size:,} bytes, {len(market['regions'])} regions, "
+        f"{len(market['types'])} types, {sum(share != -1 for share in pools):,} pools, "
+        f"{spot:,} with a Spot price ({letters:,} measured)"
     )
 
 

@@ -51,7 +51,11 @@ def test_each_protocol_has_its_own_errors(fresh, service, kind, code, status):
 
 @pytest.mark.parametrize(
     ("service", "action"),
-    [("ec2", "ec2:DescribeVpcs"), ("elbv2", "elasticloadbalancing:DescribeLoadBalancers"), ("ssm", "ssm:DescribeParameters")],
+    [
+        ("ec2", "ec2:DescribeVpcs"),
+        ("elbv2", "elasticloadbalancing:DescribeLoadBalancers"),
+        ("ssm", "ssm:DescribeParameters"),
+    ],
 )
 def test_a_denial_names_the_action(fresh, service, action):
     fresh.post("/sandbox/faults", rules=[{"kind": "denied"}])
@@ -60,7 +64,9 @@ def test_a_denial_names_the_action(fresh, service, action):
 
 
 def test_only_what_the_rule_names_is_struck(fresh):
-    fresh.post("/sandbox/faults", rules=[{"kind": "denied", "service": "ec2", "operation": "Create*", "region": "eu-*"}])
+    fresh.post(
+        "/sandbox/faults", rules=[{"kind": "denied", "service": "ec2", "operation": "Create*", "region": "eu-*"}]
+    )
     assert call(fresh, "iam")["Roles"] == []
     assert fresh.client("ec2", "eu-west-1").describe_vpcs()["Vpcs"]
     fresh.client("ec2").create_vpc(CidrBlock="10.1.0.0/16")

@@ -125,7 +125,10 @@ class TestSpotPriceHistory:
     @pytest.mark.parametrize(
         ("filters", "fits"),
         [
-            ({"instance-type": ["c5*.large"]}, lambda row: row["InstanceType"] in ("c5.large", "c5a.large", "c5n.large")),
+            (
+                {"instance-type": ["c5*.large"]},
+                lambda row: row["InstanceType"] in ("c5.large", "c5a.large", "c5n.large"),
+            ),
             ({"availability-zone": ["us-east-1b"]}, lambda row: row["AvailabilityZone"] == "us-east-1b"),
             ({"availability-zone-id": ["use1-az1"]}, lambda row: row["AvailabilityZone"] == "us-east-1b"),
         ],
@@ -159,7 +162,12 @@ class TestPlacementScores:
     TYPES = ["m5.large", "m5a.large", "c5.large", "r5.large"]
 
     def scores(self, ec2, **arguments):
-        arguments = {"InstanceTypes": self.TYPES, "TargetCapacity": 10, "RegionNames": ["us-east-1", "eu-west-1"], **arguments}
+        arguments = {
+            "InstanceTypes": self.TYPES,
+            "TargetCapacity": 10,
+            "RegionNames": ["us-east-1", "eu-west-1"],
+            **arguments,
+        }
         return ec2.get_spot_placement_scores(**arguments)["SpotPlacementScores"]
 
     def test_by_region_and_by_zone(self, ec2):
@@ -222,7 +230,13 @@ class TestInstanceTypes:
             {"Name": "bare-metal", "Values": ["false"]},
         ]
         found = pages(ec2, "describe_instance_types", "InstanceTypes", Filters=filters)
-        assert [row["InstanceType"] for row in found] == ["c5.large", "c5a.large", "c5ad.large", "c5d.large", "c5n.large"]
+        assert [row["InstanceType"] for row in found] == [
+            "c5.large",
+            "c5a.large",
+            "c5ad.large",
+            "c5d.large",
+            "c5n.large",
+        ]
         (row,) = ec2.describe_instance_types(InstanceTypes=["t3.micro"])["InstanceTypes"]
         assert row["BurstablePerformanceSupported"] is True
         assert row["MemoryInfo"] == {"SizeInMiB": 1024}
@@ -234,7 +248,9 @@ class TestInstanceTypes:
         filters = [{"Name": "instance-type", "Values": ["m5.large"]}]
         found = ec2.describe_instance_type_offerings(LocationType="availability-zone", Filters=filters)
         assert {row["Location"] for row in found["InstanceTypeOfferings"]} == {f"us-east-1{z}" for z in "abcdf"}
-        assert len(pages(ec2, "describe_instance_type_offerings", "InstanceTypeOfferings")) == len(market.types("us-east-1"))
+        assert len(pages(ec2, "describe_instance_type_offerings", "InstanceTypeOfferings")) == len(
+            market.types("us-east-1")
+        )
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "ap-south-1"])

@@ -11,16 +11,20 @@ import time
 from types import FrameType
 
 MOTO_SETTINGS = {
+    "MOTO_ACCOUNT_ID": "123456789012",
     "MOTO_ACM_VALIDATION_WAIT": "1",
     "MOTO_DISABLE_GLOBAL_CORS": "true",
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
 }
-"""Seconds until a certificate is issued; no CORS headers; AWS's own IAM policies exist."""
+"""The account need not be searched in IAM on every call; seconds until a certificate is issued; no CORS headers;
+AWS's own IAM policies exist."""
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="spot_sandbox", description="AWS with a Spot market, on this machine.")
-    parser.add_argument("--port", type=int, default=5566, help="port on 127.0.0.1; 0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=5566, help="port on 127.0.0.1; 0 takes a free one (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of prices, room and faults (default: %(default)s)")
     parser.add_argument("--regions", help="regions to serve, with commas between (default: all of the market)")
     parser.add_argument("--speed", type=float, default=1.0, help="sandbox seconds in one second (default: %(default)s)")

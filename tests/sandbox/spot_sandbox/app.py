@@ -1,4 +1,4 @@
-"""The WSGI application: control requests to ``control``, calls of services that we add to to our classes, the rest to moto."""
+"""The WSGI application: control requests go to ``control``, calls to the classes in ``services``, the rest to moto."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import struct
 import uuid
 from collections.abc import Iterable
 from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+import moto.backends
+import moto.core.responses
 from moto.core.exceptions import ServiceException
 from moto.core.request import Request
-from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Response
 
@@ -27,7 +29,12 @@ log = logging.getLogger("spot_sandbox")
 SERVICES: dict[str, type] = {}
 """Signing name of a service -> the class that answers for it; see ``services``."""
 
-BOTO_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch", "elasticfilesystem": "efs", "eventbridge": "events"}
+BOTO_NAMES = {
+    "elasticloadbalancing": "elbv2",
+    "monitoring": "cloudwatch",
+    "elasticfilesystem": "efs",
+    "eventbridge": "events",
+}
 """Where a signing name is not the name that boto3 users know."""
 
 IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
@@ -35,6 +42,11 @@ IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
 
 WAITING = {("sqs", "ReceiveMessage")}
 """Calls that wait inside moto: the lock is not held for them."""
+
+
+# moto looks through its folders and its classes on every call; they do not change
+moto.backends.list_of_moto_modules = lambda modules=tuple(moto.backends.list_of_moto_modules()): modules
+moto.core.responses.method_names_from_class = lru_cache(maxsize=None)(moto.core.responses.method_names_from_class)
 
 
 def register() -> None:
@@ -106,7 +118,9 @@ class Application:
             if rule.kind == "timeout":
                 return _hang_up(environ)
         elif rule and rule.kind != "lost":
-            return error(call, faults.fault(rule.kind, call.service, call.action, call.protocol))(environ, start_response)
+            return error(call, faults.fault(rule.kind, call.service, call.action, call.protocol))(
+                environ, start_response
+            )
         response = self._respond(call, environ)
         if rule and rule.kind == "lost":
             faults.wait(rule)
@@ -142,10 +156,6 @@ class Application:
 
 def _known_to_moto(moto: DomainDispatcherApplication, service: str) -> bool:
     if service not in _known:
-        try:
-            get_service_model(BOTO_NAMES.get(service, service))
-        except Exception:  # noqa: BLE001 - signing names that are no service names are moto's to resolve
-            pass
         _known[service] = bool(moto.get_backend_for_host(f"{service}.us-east-1.amazonaws.com"))
     return _known[service]
 
@@ -185,7 +195,8 @@ def error(call: Call, fault: faults.Fault) -> Response:
         body = f"<Error>{what}<RequestId>{request_id}</RequestId></Error>"
     else:
         sender = "Sender" if fault.status < 500 else "Receiver"
-        body = f"<ErrorResponse><Error><Type>{sender}</Type>{what}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+        what = f"<Error><Type>{sender}</Type>{what}</Error>"
+        body = f"<ErrorResponse>{what}<RequestId>{request_id}</RequestId></ErrorResponse>"
     return Response(f'<?xml version="1.0" encoding="UTF-8"?>{body}', fault.status, headers, content_type="text/xml")
 
 

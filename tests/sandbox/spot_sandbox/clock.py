@@ -1,7 +1,7 @@
 """The sandbox's time: it starts at the real time, may run faster or slower, and can be stepped.
 
-Nothing in the sandbox reads another clock or starts another timer. One lock, ``LOCK``, is held by every request and by every
-scheduled call, so state is never seen half changed.
+Nothing in the sandbox reads another clock or starts another timer. One lock, ``LOCK``, is held by every request and by
+every scheduled call, so state is never seen half changed.
 """
 
 from __future__ import annotations

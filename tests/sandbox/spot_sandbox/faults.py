@@ -1,7 +1,8 @@
 """Faults on request: rules say which calls fail, how, and how often.
 
-A rule is ``{"service", "operation", "region", "rate", "kind", "seconds", "count"}``; only ``kind`` is needed. Names are boto3's
-(``elbv2``) and the API's (``CreateLoadBalancer``), ``*`` and ``?`` match as in a shell. The first rule that strikes counts.
+A rule is ``{"service", "operation", "region", "rate", "kind", "seconds", "count"}``; only ``kind`` is needed. Names are
+boto3's (``elbv2``) and the API's (``CreateLoadBalancer``), ``*`` and ``?`` match as in a shell. The first rule that
+strikes counts.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 KINDS = ("throttle", "error", "timeout", "lost", "latency", "denied", "expired")
-"""``timeout``: nothing is done, the connection closes; ``lost``: the call is carried out, and then the connection closes."""
+"""``timeout``: nothing is done, the connection closes; ``lost``: the call is carried out, then it closes."""
 
 USER = "arn:aws:iam::123456789012:user/sandbox"
 
 
 @dataclass
 class Rule:
-    """One rule. ``seconds``: how long a latency lasts or a connection hangs, in real time; ``count``: how often it still strikes."""
+    """One rule. ``seconds``: real time of a latency or a hanging connection; ``count``: how often it still strikes."""
 
     kind: str
     service: str = "*"
@@ -110,9 +111,12 @@ def fault(kind: str, service: str, action: str, protocol: str) -> Fault:
     if kind == "error":
         if protocol == "ec2":
             return Fault("InternalError", "An internal error has occurred", 500)
-        return Fault("InternalServerError" if json else "ServiceUnavailable", "Service is unavailable, try again later", 503)
+        return Fault(
+            "InternalServerError" if json else "ServiceUnavailable", "Service is unavailable, try again later", 503
+        )
     if kind == "denied":
-        why = f"User: {USER} is not authorized to perform: {action} because no identity-based policy allows the {action} action"
+        why = f"no identity-based policy allows the {action} action"
+        why = f"User: {USER} is not authorized to perform: {action} because {why}"
         if protocol == "ec2":
             return Fault("UnauthorizedOperation", f"You are not authorized to perform this operation. {why}", 403)
         return Fault("AccessDeniedException", why, 400) if json else Fault("AccessDenied", why, 403)

@@ -1,7 +1,7 @@
 """The Spot market: prices, interruption bands and room, from real figures (``market.json.xz``) and a seed.
 
-The base of a price is real; how it moves, and how much room a pool has, is a pure function of the seed, the pool and the time.
-Prices are USD an hour for Linux. A pool is (region, zone, instance type).
+The base of a price is real; how it moves, and how much room a pool has, is a pure function of the seed, the pool and
+the time. Prices are USD an hour for Linux. A pool is (region, zone, instance type).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def load() -> dict[str, Any]:
 
 
 def configure(seed: int = 1, regions: Iterable[str] | None = None, origin: float = 0.0) -> None:
-    """Set the seed, the regions to serve (default: all) and the time (seconds since 1970) at which room begins to move."""
+    """Set the seed, the regions to serve (default: all) and the time (seconds since 1970) from which room moves."""
     global _seed, _regions, _origin
     known = load()["regions"]
     chosen = tuple(regions) if regions else tuple(sorted(known))
@@ -113,16 +113,15 @@ def spot_price(region: str, zone: str, instance_type: str, when: datetime) -> fl
     return pool.price(pool.slot(when.timestamp()))
 
 
-def history(
-    region: str, zone: str, instance_type: str, start: datetime, end: datetime
-) -> list[tuple[datetime, float]]:
-    """Price changes from ``start`` to ``end``, newest first, and last the one in force at ``start``; at most 90 days back."""
+def history(region: str, zone: str, instance_type: str, start: datetime, end: datetime) -> list[tuple[datetime, float]]:
+    """Price changes from ``start`` to ``end``, newest first, and last the one in force at ``start``."""
     pool = _pool(region, zone, instance_type)
     if pool is None or pool.base is None or end < start:
         return []
     first, last = pool.slot(start.timestamp()), pool.slot(end.timestamp())
     return [
-        (datetime.fromtimestamp(pool.moment(slot), timezone.utc), pool.price(slot)) for slot in range(last, first - 1, -1)
+        (datetime.fromtimestamp(pool.moment(slot), timezone.utc), pool.price(slot))
+        for slot in range(last, first - 1, -1)
     ]
 
 

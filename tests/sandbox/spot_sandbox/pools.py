@@ -1,6 +1,7 @@
 """What runs in which pool of (region, zone, instance type, lifecycle), and how much room is left.
 
-The room is the market's own, unless ``/sandbox/capacity`` set it. A rule may leave out region, zone, type: the rule set last wins.
+The room is the market's own, unless ``/sandbox/capacity`` set it. A rule may leave out region, zone and type; the rule
+that was set last wins.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One file for each AWS service or part of one; what a file adds, it declares in module-level names, all optional:
 
-``RESPONSES``  ``{service: class}``: a subclass of moto's response class, or of ``BaseResponse`` for a service that moto lacks.
+``RESPONSES``  ``{service: class}``: a subclass of moto's response class, or of ``BaseResponse`` for what moto lacks.
                Classes of several files for one service are combined by inheritance, in the order of their names.
 ``CONTROL``    ``{"POST /sandbox/thing": function}``: takes the JSON body (GET: the query) as a dict, returns a dict;
                raises ``ValueError`` for bad input.

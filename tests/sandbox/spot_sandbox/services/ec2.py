@@ -42,7 +42,14 @@ class Market(EC2Response):
     def describe_spot_price_history(self) -> str:
         params = self.params
         filters = self._filters(
-            {"availability-zone", "availability-zone-id", "instance-type", "product-description", "spot-price", "timestamp"}
+            {
+                "availability-zone",
+                "availability-zone-id",
+                "instance-type",
+                "product-description",
+                "spot-price",
+                "timestamp",
+            }
         )
         products = list(params.get("ProductDescriptions") or []) + filters.pop("product-description", [])
         types = _known_types(params.get("InstanceTypes") or [])
@@ -53,7 +60,9 @@ class Market(EC2Response):
         if page.state:  # the time that the first page was asked at counts for all
             start, end = (datetime.fromtimestamp(t, timezone.utc) for t in page.state["window"])
         if params.get("EndTime") and start > end:
-            raise EC2ClientError("InvalidParameterValue", f"StartTime {start.isoformat()} is after EndTime {end.isoformat()}")
+            raise EC2ClientError(
+                "InvalidParameterValue", f"StartTime {start.isoformat()} is after EndTime {end.isoformat()}"
+            )
         end = min(end, now)
         start = min(max(start, now - market.HISTORY), end)  # a client's clock may be ahead
         zones = market.zones(self.region) if self.region in market.regions() else {}
@@ -68,7 +77,9 @@ class Market(EC2Response):
         }
         if products and not any(fnmatchcase("Linux/UNIX", p.replace(" (Amazon VPC)", "")) for p in products):
             zones = {}
-        names = [t for t in types or market.types(self.region) if _passes(t, filters.get("instance-type"))] if zones else []
+        names = (
+            [t for t in types or market.types(self.region) if _passes(t, filters.get("instance-type"))] if zones else []
+        )
         keys = [(name, zone) for name in sorted(names) for zone in zones]
 
         def rows(first: int, skip: int) -> Iterator[tuple[int, int, str]]:
@@ -80,7 +91,8 @@ class Market(EC2Response):
                     text, stamp = f"{price:.6f}", when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
                     if _passes(text, filters.get("spot-price")) and _passes(stamp, filters.get("timestamp")):
                         yield index, number, (
-                            f"<item><instanceType>{name}</instanceType><productDescription>Linux/UNIX</productDescription>"
+                            f"<item><instanceType>{name}</instanceType>"
+                            "<productDescription>Linux/UNIX</productDescription>"
                             f"<spotPrice>{text}</spotPrice><timestamp>{stamp}</timestamp><availabilityZone>{zone}"
                             f"</availabilityZone><availabilityZoneId>{zones[zone]}</availabilityZoneId></item>"
                         )
@@ -92,7 +104,9 @@ class Market(EC2Response):
                 token = page.token({"key": index, "row": number, "window": [start.timestamp(), end.timestamp()]})
                 break
             found.append(row)
-        return _answer("DescribeSpotPriceHistory", f"<spotPriceHistorySet>{''.join(found)}</spotPriceHistorySet>", token)
+        return _answer(
+            "DescribeSpotPriceHistory", f"<spotPriceHistorySet>{''.join(found)}</spotPriceHistorySet>", token
+        )
 
     def get_spot_placement_scores(self) -> str:
         params = self.params
@@ -103,7 +117,8 @@ class Market(EC2Response):
         single = bool(params.get("SingleAvailabilityZone"))
         if bool(names) == bool(wanted):
             raise EC2ClientError(
-                "InvalidParameterCombination", "Specify either InstanceTypes or InstanceRequirementsWithMetadata, not both."
+                "InvalidParameterCombination",
+                "Specify either InstanceTypes or InstanceRequirementsWithMetadata, not both.",
             )
         if not 1 <= target <= 2_000_000_000:
             raise EC2ClientError("InvalidParameterValue", f"Invalid value '{target}' for TargetCapacity.")
@@ -136,10 +151,13 @@ class Market(EC2Response):
         filters = self._filters(None)
         asked = self.params.get("InstanceTypes") or []
         if len(asked) > 100:
-            raise EC2ClientError("InvalidParameterValue", f"InstanceTypes has {len(asked)} items; at most 100 are allowed.")
+            raise EC2ClientError(
+                "InvalidParameterValue", f"InstanceTypes has {len(asked)} items; at most 100 are allowed."
+            )
         if asked and self.params.get("MaxResults"):
             raise EC2ClientError(
-                "InvalidParameterCombination", "The parameter InstanceTypes cannot be used with the parameter MaxResults."
+                "InvalidParameterCombination",
+                "The parameter InstanceTypes cannot be used with the parameter MaxResults.",
             )
         page = Page(self.params, default=100, least=5, most=100)
         there = market.types(self.region) if self.region in market.regions() else ()
@@ -177,10 +195,13 @@ class Market(EC2Response):
         ]
         chosen, token = page.cut(rows)
         items = "".join(
-            f"<item><instanceType>{name}</instanceType><locationType>{kind}</locationType><location>{place}</location></item>"
+            f"<item><instanceType>{name}</instanceType><locationType>{kind}</locationType>"
+            f"<location>{place}</location></item>"
             for name, place in chosen
         )
-        return _answer("DescribeInstanceTypeOfferings", f"<instanceTypeOfferingSet>{items}</instanceTypeOfferingSet>", token)
+        return _answer(
+            "DescribeInstanceTypeOfferings", f"<instanceTypeOfferingSet>{items}</instanceTypeOfferingSet>", token
+        )
 
     def _filters(self, known: set[str] | None) -> dict[str, list[str]]:
         filters = {f.get("Name"): f.get("Values") or [] for f in self.params.get("Filters") or []}
@@ -201,7 +222,8 @@ class Page:
         size = params.get("MaxResults")
         if size and not least <= size <= most:  # 0 is what some clients send for "not given"
             raise EC2ClientError(
-                "InvalidParameterValue", f"Value ( {size} ) for parameter maxResults is invalid. Expecting {least} to {most}."
+                "InvalidParameterValue",
+                f"Value ( {size} ) for parameter maxResults is invalid. Expecting {least} to {most}.",
             )
         self.size = size or default
         self.state: dict[str, Any] = {}
@@ -297,8 +319,8 @@ def _ration(configuration: list[Any]) -> None:
     if key not in _configurations and len(_configurations) >= SCORE_CONFIGURATIONS:
         raise EC2ClientError(
             "MaxConfigLimitExceeded",
-            "You have exceeded your maximum allowed Spot placement configurations. You can retry configurations that you "
-            "used within the last 24 hours, or wait for 24 hours before specifying a new configuration.",
+            "You have exceeded your maximum allowed Spot placement configurations. You can retry configurations "
+            "that you used within the last 24 hours, or wait for 24 hours before specifying a new configuration.",
         )
     _configurations.setdefault(key, now)
 
@@ -320,7 +342,7 @@ def _score(capacity: float, target: int, types: int) -> int:
 
 
 def _matching_types(wanted: dict[str, Any]) -> list[str]:
-    """The types that an attribute-based request stands for; attributes that the market does not know do not narrow it."""
+    """The types that an attribute-based request stands for; attributes unknown to the market do not narrow it."""
     rules = wanted.get("InstanceRequirements") or {}
     architectures = wanted.get("ArchitectureTypes") or []
     names = sorted({name for region in market.regions() for name in market.types(region)})

@@ -1,6 +1,7 @@
 """AMIs that exist in every region, and the public SSM parameters that name them.
 
-moto has 1,300 images in some regions and none in others, and making them takes longer than all else in a region's first call.
+moto has 1,300 images in some regions and none in others, and making them takes longer than all else in a region's first
+call.
 """
 
 from __future__ import annotations

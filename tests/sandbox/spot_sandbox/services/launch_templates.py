@@ -1,7 +1,8 @@
 """Launch templates: what moto stores beside the point.
 
-moto adds the template's own tags to what it tags instances with, shows at most 15 templates and the tags of its creation, has
-no DeleteLaunchTemplateVersions, and makes a second template when a call is repeated with its client token.
+moto adds the template's own tags to what it tags instances with, shows at most 15 templates and the tags of its
+creation, has no DeleteLaunchTemplateVersions, and makes a second template when a call is repeated with
+its client token.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def _create_version(self: LaunchTemplate, data: dict[str, Any], description: str
 
 
 def _get_version(self: LaunchTemplate, number: Any) -> LaunchTemplateVersion:
-    wanted = {"$latest": self.versions[-1].number, "$default": self.default_version_number}.get(str(number).lower(), number)
+    wanted = {"$latest": self.versions[-1].number, "$default": self.default_version_number}.get(
+        str(number).lower(), number
+    )
     for version in self.versions:
         if str(version.number) == str(wanted):
             return version
@@ -111,7 +114,10 @@ class LaunchTemplates(EC2Response):
                 failed.append({**entry, "ResponseError": why})
                 continue
             if template.is_default(version):
-                why = {"Code": "unexpectedError", "Message": "The default version of a launch template cannot be deleted."}
+                why = {
+                    "Code": "unexpectedError",
+                    "Message": "The default version of a launch template cannot be deleted.",
+                }
                 failed.append({**entry, "ResponseError": why})
                 continue
             template.versions.remove(version)

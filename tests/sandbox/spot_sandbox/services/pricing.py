@@ -35,10 +35,13 @@ class Pricing(BaseResponse):
     def get_products(self) -> ActionResult:
         if self.region not in ENDPOINTS:
             raise PricingError(
-                "UnrecognizedClientException", f"The Price List API has no endpoint in {self.region}: use {', '.join(ENDPOINTS)}"
+                "UnrecognizedClientException",
+                f"The Price List API has no endpoint in {self.region}: use {', '.join(ENDPOINTS)}",
             )
         if self._get_param("ServiceCode") != "AmazonEC2":
-            raise PricingError("NotFoundException", f"Service {self._get_param('ServiceCode')} has no prices in the sandbox")
+            raise PricingError(
+                "NotFoundException", f"Service {self._get_param('ServiceCode')} has no prices in the sandbox"
+            )
         size = self._get_param("MaxResults") or 100
         if not 1 <= size <= 100:
             raise PricingError("InvalidParameterException", f"MaxResults {size} must be between 1 and 100")
