@@ -151,11 +151,6 @@ class Group:
     id: str = field(default="", compare=False)
     deleting: bool = field(default=False, compare=False)
 
-    @property
-    def fallback(self) -> int:
-        """The On-Demand capacity in force above the policy's base."""
-        return max(0, self.on_demand_base - self.policy.on_demand_base) if self.policy else 0
-
 
 def changes(wanted: Group, present: Group) -> dict[str, tuple[Any, Any]]:
     """(before, after) of every field that differs."""
@@ -350,15 +345,25 @@ def _capacity(spec: GroupSpec, policy: Policy, present: Group | None) -> tuple[i
     before = present.policy if present else None
     if present is None or before is None or before.unit != policy.unit:
         return policy.target, 0, ()
-    fallback = min(present.fallback, policy.maximum - policy.on_demand_base) if policy.fallback == "on_demand" else 0
+    in_force = _fallback(policy, before, present)
+    fallback = min(in_force, policy.maximum - policy.on_demand_base) if policy.fallback == "on_demand" else 0
     reasons: tuple[str, ...] = ()
     if fallback:
         reasons = (f"{fallback} {policy.unit} of On-Demand fallback are in force and stay: the autoscaler ends them",)
     if before.target != policy.target:
-        return (
-            policy.target + fallback,
-            fallback,
-            (f"the target goes from {before.target} to {policy.target}", *reasons),
-        )
-    own = present.desired - present.fallback
-    return min(max(own, policy.minimum), policy.maximum) + fallback, fallback, reasons
+        moved = f"the target goes from {before.target} to {policy.target}"
+        return policy.target + fallback, fallback, (moved, *reasons)
+    own = min(max(present.desired - in_force, policy.minimum), policy.maximum)
+    return own + fallback, fallback, reasons
+
+
+def _fallback(policy: Policy, before: Policy, present: Group) -> int:
+    """The On-Demand capacity in force above the policy's base; it raises base and desired capacity alike.
+
+    The tags hold the policy of ``before``. Where the group fits the new ``policy`` already, a run was killed between
+    changing the group and changing its tags.
+    """
+    held, fits = (present.on_demand_base - each.on_demand_base for each in (before, policy))
+    if present.desired - before.target != held and present.desired - policy.target == fits:
+        held = fits
+    return max(0, held)

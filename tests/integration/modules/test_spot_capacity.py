@@ -193,6 +193,13 @@ def test_deleted_with_its_instances(sandbox: Any, capacity: Any) -> None:
     assert not again["changed"] and not writes(sandbox)
 
 
+def test_a_group_that_is_being_deleted_is_made_anew(sandbox: Any, capacity: Any) -> None:
+    capacity()
+    sandbox.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName="test-web", ForceDelete=True)
+    assert capacity()["groups"][0]["action"] == "created"
+    assert not described(sandbox).get("Status") and not capacity()["changed"]
+
+
 def test_somebody_elses_group_is_not_touched(sandbox: Any, capacity: Any) -> None:
     capacity()
     for overrides in ({"app": "other"}, {"app": "other", "state": "absent"}):

@@ -120,6 +120,17 @@ def test_new_base_keeps_the_fallback() -> None:
     assert "desired" not in changes
 
 
+@pytest.mark.parametrize("fallback", [0, 3])
+@pytest.mark.parametrize("target, base", [(10, 2), (8, 4), (6, 2), (8, 0), (11, 4), (7, 4)])
+def test_a_run_killed_before_the_tags_is_completed(target: int, base: int, fallback: int) -> None:
+    wanted = spec(target=target, on_demand_base=base)
+    before = made(desired=8 + fallback, on_demand_base=2 + fallback)
+    after = decided(wanted, before).wanted
+    assert (after.desired, after.on_demand_base) == (target + fallback, base + fallback)
+    killed = replace(after, policy=before.policy)
+    assert decided(wanted, killed).wanted == after
+
+
 def test_bounds_move_the_desired_capacity() -> None:
     assert decided(spec(minimum=4), made(desired=2)).changes["desired"] == (2, 4)
     assert decided(spec(maximum=10), made(desired=16)).changes["desired"] == (16, 10)
