@@ -59,10 +59,8 @@ def test_prices_are_the_markets(look: Any, sandbox: Any) -> None:
 def test_requirements_choose(look: Any) -> None:
     offers = look(requirements={"vcpus": {"min": 2, "max": 4}, "families": {"include": ["m5*", "t3"]}})["offers"]
     assert offers and all(2 <= offer["vcpus"] <= 4 for offer in offers)
-    assert {offer["instance_type"].split(".")[0] for offer in offers} >= {"m5", "m5a"}
-    assert not any(
-        offer["instance_type"].startswith("t3.") for offer in offers
-    ), "burstable are left out unless asked for"
+    families = {offer["instance_type"].split(".")[0] for offer in offers}
+    assert len(families) > 1 and all(family.startswith("m5") for family in families), "t3 is burstable"
 
 
 def test_nothing_is_an_empty_list(look: Any) -> None:
