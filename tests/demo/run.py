@@ -49,7 +49,7 @@ class Demo:
             **os.environ,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
-            "SPOT_SANDBOX_URL": self.url,
+            "AWS_ENDPOINT_URL": self.url,
             "SPOT_ACTIVITY_FILE": str(output / "activity.jsonl"),
         }
 
@@ -125,7 +125,7 @@ class Demo:
     def stop_command(self) -> str:
         """The command that ends this run's sandbox."""
         return (
-            f"ansible-playbook spot.platform.sandbox -e state=stopped -e port={self.port}"
+            f"ansible-playbook spot.platform.sandbox -e state=stopped -e sandbox_port={self.port}"
             f" -e sandbox_directory={self.output / 'sandbox'}"
         )
 
@@ -237,9 +237,9 @@ def run(demo: Demo) -> dict[str, Any]:
     """All acts in order; returns the report that was written."""
     started = time.monotonic()
     with demo.act("1. Start an AWS to play with"):
-        demo.playbook("sandbox", state="started", port=demo.port, sandbox_directory=str(demo.output / "sandbox"))
+        demo.playbook("sandbox", sandbox_port=demo.port, sandbox_directory=str(demo.output / "sandbox"))
     with demo.act(f"2. Onboard two applications in {' and '.join(REGIONS)}"):
-        demo.playbook("app_onboard")
+        demo.playbook("app_onboard", app_keys=str(demo.output / "keys"))
         demo.pass_time(120, "instances start and become healthy")
         fleets = demo.fleets()
         expect(len(fleets) == 2 * len(REGIONS), "two applications run in two regions", sorted(fleets))
