@@ -76,6 +76,7 @@ def listing(url: str, folder: Path, config: dict[str, Any]) -> tuple[dict[str, A
         for operation, count in operations.items()
     }
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"  {config['plugin']}, {config.get('host_variables', '')}: {wall:.1f} s, CPU {cpu:.1f} s", file=sys.stderr)
     return {"wall": round(wall, 2), "cpu": round(cpu, 2), "calls": calls}, listed
 
 
@@ -87,6 +88,7 @@ def members(listed: dict[str, Any]) -> dict[str, list[str]]:
 
 def compare(url: str, folder: Path, regions: list[str], count: int) -> tuple[dict[str, Any], bool]:
     """The figures of one size of fleet, and whether both goals are met in it."""
+    print(f"{len(regions)} x {count} instances ...", file=sys.stderr)
     ask(url, "/sandbox/reset", all=True)
     for region in regions:
         ask(url, "/sandbox/instances", region=region, count=count, app="bench", environment="sandbox")
