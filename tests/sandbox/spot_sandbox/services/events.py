@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import uuid
 from datetime import datetime, timezone
 from typing import Any
 
-from moto.events.models import EventBus, EventTemplateParser, Rule, events_backends
+from moto.events.models import EventBus, Rule, events_backends
 from moto.events.responses import EventsHandler
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
@@ -64,29 +65,49 @@ def _deliver(bus: EventBus, region: str, event: dict[str, Any]) -> None:
 def _send_to_target(rule: Rule, target: dict[str, Any], region: str, event: dict[str, Any]) -> None:
     service = target["Arn"].split(":")[2]
     if service in ("sqs", "sns"):
-        message = _message(target, event)
-        send(target["Arn"], message, target.get("SqsParameters", {}).get("MessageGroupId"))
-    elif service in ("logs", "events"):
+        send(target["Arn"], _message(rule, target, event), target.get("SqsParameters", {}).get("MessageGroupId"))
+    elif service == "logs" or ":event-bus/" in target["Arn"]:
         alone = copy.copy(rule)
         alone.targets = [target]
-        alone.send_to_targets({**event, "time": clock.time()})
+        alone.send_to_targets({**event, "time": clock.time(), "ingestion-time": clock.time()})
 
 
-def _message(target: dict[str, Any], event: dict[str, Any]) -> str:
+def _message(rule: Rule, target: dict[str, Any], event: dict[str, Any]) -> str:
+    """What the target gets: the event, a part of it, a constant, or what its template makes of it."""
     if "Input" in target:
         return str(target["Input"])
     if "InputPath" in target:
-        chosen: Any = event
-        for key in target["InputPath"].removeprefix("$").strip(".").split("."):
-            chosen = chosen[key] if key else chosen
-        return json.dumps(chosen)
-    transformer = target.get("InputTransformer", {})
-    made = EventTemplateParser.parse(
-        input_template=transformer.get("InputTemplate"),
-        input_paths_map=transformer.get("InputPathsMap", {}),
-        event=copy.deepcopy(event),
-    )
-    return made if isinstance(made, str) else json.dumps(made)
+        return json.dumps(_at(event, target["InputPath"]))
+    if "InputTransformer" not in target:
+        return json.dumps(event)
+    values = {
+        "aws.events.rule-arn": rule.arn,
+        "aws.events.rule-name": rule.name,
+        "aws.events.event": {key: value for key, value in event.items() if key != "detail"},
+        "aws.events.event.json": event,
+        "aws.events.event.ingestion-time": event["time"],
+    }
+    for name, path in target["InputTransformer"].get("InputPathsMap", {}).items():
+        values[name] = _at(event, path)
+
+    def fill(found: re.Match[str]) -> str:
+        if found.group(1):  # a placeholder by itself is a JSON value, one within quotes is text
+            return json.dumps(values.get(found.group(1)))
+        return re.sub(r"<([^<>]+)>", lambda m: json.dumps(_text(values.get(m.group(1))))[1:-1], found.group(0))
+
+    return re.sub(r'<([^<>]+)>|"(?:[^"\\]|\\.)*"', fill, target["InputTransformer"]["InputTemplate"])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _at(event: dict[str, Any], path: str) -> Any:
+    """The value at a path as ``$.detail.state``; ``None`` where there is none."""
+    found: Any = event
+    for key in filter(None, path.removeprefix("$").split(".")):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
 class Events(EventsHandler):

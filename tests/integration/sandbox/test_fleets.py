@@ -1,0 +1,135 @@
+"""EC2 Fleets of the sandbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def configs(aws: Any, types: dict[str, int] | None = None) -> list[dict[str, Any]]:
+    types = types or {"m5.large": 1, "c5.large": 1}
+    overrides = [
+        {"InstanceType": kind, "SubnetId": subnet, "WeightedCapacity": weight}
+        for kind, weight in types.items()
+        for subnet in aws.subnets
+    ]
+    return [{"LaunchTemplateSpecification": {"LaunchTemplateId": aws.template, "Version": "$Latest"}, "Overrides": overrides}]
+
+
+def make(aws: Any, total: int, on_demand: int, kind: str = "maintain", **more: Any) -> dict[str, Any]:
+    target = {"TotalTargetCapacity": total, "OnDemandTargetCapacity": on_demand, "DefaultTargetCapacityType": "spot"}
+    given = {"Type": kind, "LaunchTemplateConfigs": configs(aws), "TargetCapacitySpecification": target}
+    return aws.ec2.create_fleet(**{**given, **more})
+
+
+def shown(aws: Any, fleet: str) -> dict[str, Any]:
+    return aws.ec2.describe_fleets(FleetIds=[fleet])["Fleets"][0]
+
+
+def active(aws: Any, fleet: str) -> list[str]:
+    return [i["InstanceId"] for i in aws.ec2.describe_fleet_instances(FleetId=fleet)["ActiveInstances"]]
+
+
+def test_a_fleet_maintains_its_parts(aws: Any) -> None:
+    tags = [
+        {"ResourceType": "fleet", "Tags": [{"Key": "spot.platform/app", "Value": "web"}]},
+        {"ResourceType": "instance", "Tags": [{"Key": "spot.platform/app", "Value": "web"}]},
+    ]
+    fleet = make(aws, 6, 2, TagSpecifications=tags)["FleetId"]
+    found = shown(aws, fleet)
+    assert (found["FulfilledCapacity"], found["FulfilledOnDemandCapacity"], found["ActivityStatus"]) == (6.0, 2.0, "fulfilled")
+    assert found["Tags"] == [{"Key": "spot.platform/app", "Value": "web"}]
+    assert found["TargetCapacitySpecification"]["SpotTargetCapacity"] == 4
+    members = aws.instances(active(aws, fleet))
+    assert sum(i.get("InstanceLifecycle") == "spot" for i in members) == 4
+    assert all({"Key": "aws:ec2:fleet-id", "Value": fleet} in i["Tags"] for i in members)
+    aws.ec2.terminate_instances(InstanceIds=active(aws, fleet)[:1])
+    assert shown(aws, fleet)["FulfilledCapacity"] == 6.0
+    wanted = [{"Name": "tag:spot.platform/app", "Values": ["web"]}]
+    assert [f["FleetId"] for f in aws.ec2.describe_fleets(Filters=wanted)["Fleets"]] == [fleet]
+
+
+def test_without_spot_it_says_so_keeps_trying_and_can_be_covered_by_on_demand(aws: Any) -> None:
+    fleet = make(aws, 6, 1)["FleetId"]
+    aws.room(0)
+    aws.advance(121)
+    found = shown(aws, fleet)
+    assert (found["FulfilledCapacity"], found["ActivityStatus"]) == (1.0, "error")
+    assert {e["ErrorCode"] for e in found["Errors"]} == {"UnfulfillableCapacity"}
+    assert {e["Lifecycle"] for e in found["Errors"]} == {"spot"}
+    aws.ec2.modify_fleet(FleetId=fleet, TargetCapacitySpecification={"TotalTargetCapacity": 6, "OnDemandTargetCapacity": 6})
+    assert shown(aws, fleet)["FulfilledOnDemandCapacity"] == 6.0
+    aws.ec2.modify_fleet(FleetId=fleet, TargetCapacitySpecification={"TotalTargetCapacity": 6, "OnDemandTargetCapacity": 1})
+    aws.room(None)
+    aws.advance(61)
+    found = shown(aws, fleet)
+    assert (found["FulfilledCapacity"], found["FulfilledOnDemandCapacity"]) == (6.0, 1.0)
+    history = aws.ec2.describe_fleet_history(FleetId=fleet, StartTime="2020-01-01T00:00:00Z")["HistoryRecords"]
+    seen = {(r["EventType"], r["EventInformation"]["EventSubType"]) for r in history}
+    assert {("fleet-change", "submitted"), ("instance-change", "launched"), ("instance-change", "interrupted")} <= seen
+
+
+def test_weights_fill_a_fleet(aws: Any) -> None:
+    fleet = make(aws, 7, 0, LaunchTemplateConfigs=configs(aws, {"m5.xlarge": 4}))["FleetId"]
+    assert (len(active(aws, fleet)), shown(aws, fleet)["FulfilledCapacity"]) == (2, 8.0)
+
+
+def test_an_instant_fleet_answers_with_its_instances_and_errors(aws: Any) -> None:
+    aws.room(0, instance_type="c5.large")
+    aws.room(2, instance_type="m5.large", zone=aws.zones[0])
+    for zone in aws.zones[1:]:
+        aws.room(0, instance_type="m5.large", zone=zone)
+    answer = make(aws, 5, 1, "instant")
+    spot = [i for i in answer["Instances"] if i["Lifecycle"] == "spot"]
+    assert [(i["InstanceType"], len(i["InstanceIds"])) for i in spot] == [("m5.large", 2)]
+    assert sum(len(i["InstanceIds"]) for i in answer["Instances"] if i["Lifecycle"] == "on-demand") == 1
+    assert {e["ErrorCode"] for e in answer["Errors"]} == {"UnfulfillableCapacity"}
+    least = {"MinTargetCapacity": 3, "SingleInstanceType": True}
+    assert make(aws, 5, 0, "instant", SpotOptions=least)["Instances"] == []
+    aws.advance(600)
+    assert aws.ec2.describe_fleets()["Fleets"] == []
+
+
+def test_deleting_ends_the_instances_if_told_to(aws: Any) -> None:
+    ended, left = make(aws, 2, 0)["FleetId"], make(aws, 1, 0)["FleetId"]
+    going, staying = active(aws, ended), active(aws, left)
+    aws.ec2.delete_fleets(FleetIds=[left], TerminateInstances=False)
+    answer = aws.ec2.delete_fleets(FleetIds=[ended, "fleet-0"], TerminateInstances=True)
+    assert answer["SuccessfulFleetDeletions"][0]["CurrentFleetState"] == "deleted_terminating"
+    assert answer["UnsuccessfulFleetDeletions"][0]["Error"]["Code"] == "fleetIdDoesNotExist"
+    assert {i["State"]["Name"] for i in aws.instances(going)} == {"terminated"}
+    assert {i["State"]["Name"] for i in aws.instances(staying)} == {"running"}
+    assert (shown(aws, ended)["FleetState"], shown(aws, left)["FleetState"]) == ("deleted", "deleted_running")
+    aws.ec2.terminate_instances(InstanceIds=staying)
+    assert active(aws, left) == []
+
+
+def test_a_warned_instance_is_replaced_before_it_goes(aws: Any) -> None:
+    rebalance = {"CapacityRebalance": {"ReplacementStrategy": "launch-before-terminate", "TerminationDelay": 300}}
+    fleet = make(aws, 2, 0, SpotOptions={"MaintenanceStrategies": rebalance})["FleetId"]
+    warned = active(aws, fleet)[0]
+    aws.sandbox.post("/sandbox/rebalance", instance_ids=[warned])
+    assert len(active(aws, fleet)) == 3
+    aws.advance(301)
+    assert len(active(aws, fleet)) == 2 and warned not in active(aws, fleet)
+
+
+def test_wrong_fleets_are_refused(aws: Any, refused: Any) -> None:
+    assert refused(make, aws=aws, total=1, on_demand=2)[0] == "InvalidTargetCapacitySpecification"
+    assert refused(make, aws=aws, total=1, on_demand=0, kind="request")[0] == "UnsupportedOperation"
+    twice = configs(aws)
+    twice[0]["Overrides"] = [{"InstanceType": "m5.large", "SubnetId": aws.subnets[0]}] * 2
+    assert refused(make, aws=aws, total=1, on_demand=0, LaunchTemplateConfigs=twice)[0] == "InvalidFleetConfig"
+    assert refused(aws.ec2.describe_fleets, FleetIds=["fleet-0"])[0] == "InvalidFleetId.NotFound"
+    instant = make(aws, 1, 0, "instant")["FleetId"]
+    assert refused(
+        aws.ec2.modify_fleet, FleetId=instant, TargetCapacitySpecification={"TotalTargetCapacity": 2}
+    )[0] == "InvalidFleetState"  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", ["lowest-price", "price-capacity-optimized", "diversified"])
+def test_strategies(aws: Any, strategy: str) -> None:
+    fleet = make(aws, 6, 0, SpotOptions={"AllocationStrategy": strategy})["FleetId"]
+    pools = {(i["InstanceType"], i["Placement"]["AvailabilityZone"]) for i in aws.instances(active(aws, fleet))}
+    assert len(pools) == (6 if strategy == "diversified" else 1)
