@@ -67,8 +67,8 @@ ABOUT = {
     "columns": {
         "types": "vcpus, memory MiB, architectures, burstable, current generation, accelerators, bare metal",
         "pools": "On-Demand USD/h; interruption band 0 (<5 % a month) to 4 (>20 %) or null; for each zone of the region"
-        " in the order of 'zones' the Spot base price in thousandths of On-Demand, null: no Spot, -1: not offered; letters of"
-        " the zones whose Spot price was measured",
+        " in the order of 'zones' the Spot base price in thousandths of On-Demand, null: no Spot, -1: not offered;"
+        " letters of the zones whose Spot price was measured",
     },
 }
 
