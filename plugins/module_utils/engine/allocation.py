@@ -366,7 +366,7 @@ def _in_the_way(asked: Question) -> Infeasible:
     if not asked.pools:
         return Infeasible(
             "requirements",
-            f"requirements: no pool is on offer for {stated}; widen the instance types, their requirements or the zones",
+            f"requirements: no pool is on offer for {stated}; widen the instance types, the requirements or the zones",
         )
     pools = len(asked.pools)
     zones = len({offer.zone for offer in asked.pools})

@@ -101,6 +101,8 @@ class _Search:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.effort = EFFORT
+        self.zone = problem.zone if problem.zone_cap else [""] * len(problem.zone)
+        self.family = problem.family if problem.family_cap else [""] * len(problem.family)
         self.pools: list[int] = []
         self.best: dict[int, int] | None = None
         self.least = inf
@@ -185,6 +187,8 @@ class _Search:
     def _can_carry(self, node: _Node) -> bool:
         """Whether the ``max_types`` types that can carry the most, within the caps, can carry the need."""
         problem = self.problem
+        if len({problem.type[i] for i in self.pools}) <= problem.max_types:
+            return True
         families: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
         for i in self.pools:
             room = node.high.get(i, problem.most[i]) * problem.weight[i]
@@ -214,12 +218,11 @@ class _Search:
         and pools that are missing to ``min_pools`` cost at least the least reduced costs.
         """
         problem, weight = self.problem, self.problem.weight
-        zone_of = problem.zone if problem.zone_cap else [""] * len(weight)
-        family_of = problem.family if problem.family_cap else [""] * len(weight)
+        zone_of, family_of = self.zone, self.family
         left = problem.need
         total = 0.0
-        zone_room: dict[str, float] = {zone_of[i]: problem.zone_cap or inf for i in (*self.pools, *node.low)}
-        family_room: dict[str, float] = {family_of[i]: problem.family_cap or inf for i in (*self.pools, *node.low)}
+        zone_room: dict[str, float] = {zone_of[i]: problem.zone_cap or inf for i in self.pools}
+        family_room: dict[str, float] = {family_of[i]: problem.family_cap or inf for i in self.pools}
         for i, count in node.low.items():
             total += count * reckoned[i]
             left -= count * weight[i]
@@ -326,11 +329,10 @@ class _Search:
         problem, limit = self.problem, self.least - (root.bound - root.extra)
         kept = []
         for i in self.pools:
-            zone = root.zones.get(problem.zone[i] if problem.zone_cap else "")
-            family = root.families.get(problem.family[i] if problem.family_cap else "")
+            zone, family = root.zones.get(self.zone[i]), root.families.get(self.family[i])
             reckoned = problem.cost[i] + root.multiplier * problem.price[i]
             dearer = reckoned - ((family or 0.0) - (zone or 0.0)) * min(problem.weight[i], problem.need)
-            if zone is None or family is None or i in root.instances or dearer < limit:
+            if zone is None or family is None or i in root.instances or i == root.next or dearer < limit:
                 kept.append(i)
         self.pools = kept
 
@@ -408,8 +410,8 @@ class _Fleet:
         self.left = problem.need
         self.total = 0.0
         self.spent = 0.0
-        self.zone_room: dict[str, float] = dict.fromkeys(problem.zone, problem.zone_cap or inf)
-        self.family_room: dict[str, float] = dict.fromkeys(problem.family, problem.family_cap or inf)
+        self.zone_room: dict[str, float] = {problem.zone[i]: problem.zone_cap or inf for i in search.pools}
+        self.family_room: dict[str, float] = {problem.family[i]: problem.family_cap or inf for i in search.pools}
         self.types: dict[str, int] = {} if problem.base_type is None else {problem.base_type: 1}
         unit = {i: problem.cost[i] / min(problem.weight[i], problem.need) for i in search.pools}
         self.order = sorted(search.pools, key=lambda i: (unit[i], i))
