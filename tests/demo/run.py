@@ -158,8 +158,8 @@ class Progress:
     def draw(self) -> None:
         """A line that is redrawn on a terminal; elsewhere a line every ten seconds."""
         while not self.done.wait(0.2 if self.terminal else 10):
-            line = f"    {time.monotonic() - self.started:5.0f} s  {self.text}"
-            print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="" if self.terminal else "\n", flush=True)
+            line = f"    {time.monotonic() - self.started:5.0f} s  {self.text}"[: shutil.get_terminal_size().columns - 1]
+            print(f"\r\033[K{line}" if self.terminal else line, end="" if self.terminal else "\n", flush=True)
 
 
 def free_port(preferred: int = 5566) -> int:

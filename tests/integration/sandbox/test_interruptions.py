@@ -145,3 +145,13 @@ def test_an_interrupted_member_is_replaced_where_there_is_room(aws: Any) -> None
     ids = {i["InstanceId"]: i["AvailabilityZone"] for i in aws.group()["Instances"]}
     assert len(ids) == 3 and lost["InstanceId"] not in ids
     assert lost["AvailabilityZone"] not in ids.values()
+
+
+def test_a_room_that_only_stops_launches_takes_nothing_back(aws: Any) -> None:
+    tight, taken = spot(aws), spot(aws, kind="c5.large")
+    aws.sandbox.post("/sandbox/capacity", region="us-east-1", room=0, interrupt=False)
+    answer = aws.sandbox.post("/sandbox/capacity", region="us-east-1", instance_type="c5.large", room=0)
+    assert [pool["instance_type"] for pool in answer["interrupted"]] == ["c5.large"]
+    aws.advance(1800)
+    assert aws.instances(tight)[0]["State"]["Name"] == "running"
+    assert aws.instances(taken)[0]["State"]["Name"] == "terminated"

@@ -94,8 +94,8 @@ def _set_capacity(values: dict[str, Any]) -> dict[str, Any]:
     kind = values.get("instance_type")
     if kind is not None and not any(kind in market.types(r) for r in served):
         raise ValueError(f"instance type {kind!r} is not in the market of {', '.join(served)}")
-    pools.set_room(room, lifecycle, region, zone, kind)
-    surplus = pools.reclaim(_number(values, "notice", 120.0)) if values.get("interrupt", True) else {}
+    pools.set_room(room, lifecycle, region, zone, kind, values.get("interrupt", True))
+    surplus = pools.reclaim(_number(values, "notice", 120.0))
     return {
         "rules": _rules(),
         "interrupted": [{**_pool(pool), "instances": count} for pool, count in surplus.items()],

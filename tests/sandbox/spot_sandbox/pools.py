@@ -22,13 +22,14 @@ shortage_hooks: list[Callable[[Pool, int, float], None]] = []
 
 @dataclass(frozen=True)
 class Rule:
-    """Room that was set by hand; ``None`` in a field stands for all."""
+    """Room that was set by hand; ``None`` in a field stands for all. Without ``interrupt`` it only stops launches."""
 
     region: str | None
     zone: str | None
     instance_type: str | None
     lifecycle: str
     room: int | None
+    interrupt: bool = True
 
     def covers(self, pool: Pool) -> bool:
         wanted = (self.region, self.zone, self.instance_type, self.lifecycle)
@@ -47,13 +48,15 @@ def reset() -> None:
 
 def room(region: str, zone: str, instance_type: str, lifecycle: str) -> int:
     """How many instances the pool holds at most, now."""
-    pool = (region, zone, instance_type, lifecycle)
-    for rule in reversed(_rules):
-        if rule.covers(pool):
-            if rule.room is None:
-                break
-            return rule.room
+    rule = _rule_of((region, zone, instance_type, lifecycle))
+    if rule is not None and rule.room is not None:
+        return rule.room
     return market.room(region, zone, instance_type, lifecycle, clock.now())
+
+
+def _rule_of(pool: Pool) -> Rule | None:
+    """The rule that was last set for the pool."""
+    return next((rule for rule in reversed(_rules) if rule.covers(pool)), None)
 
 
 def used(region: str, zone: str, instance_type: str, lifecycle: str) -> int:
@@ -87,9 +90,10 @@ def set_room(
     region: str | None = None,
     zone: str | None = None,
     instance_type: str | None = None,
+    interrupt: bool = True,
 ) -> Rule:
     """Set the room of all pools that match (``None``: the market's own again)."""
-    rule = Rule(region, zone, instance_type, lifecycle, room)
+    rule = Rule(region, zone, instance_type, lifecycle, room, interrupt)
     same = (region, zone, instance_type, lifecycle)
     _rules[:] = [r for r in _rules if (r.region, r.zone, r.instance_type, r.lifecycle) != same]
     if room is None and None in same:  # a wildcard gives back all that it covers, also what was set more narrowly
@@ -108,7 +112,8 @@ def reclaim(notice: float) -> dict[Pool, int]:
     """Interrupt what is above the room of its pool; returns how many in each. On-Demand is never taken back."""
     surplus = {}
     for pool in sorted(_used):
-        if pool[3] == "spot" and (over := _used[pool] - room(*pool)) > 0:
+        rule = _rule_of(pool)
+        if pool[3] == "spot" and (rule is None or rule.interrupt) and (over := _used[pool] - room(*pool)) > 0:
             surplus[pool] = over
     for pool, over in surplus.items():
         for hook in shortage_hooks:
