@@ -79,7 +79,7 @@ class Project:
                 *("-i", str(self.directory / "targets.spot.yml"), "-e", json.dumps(variables)),
             ],
             cwd=ROOT,
-            env={**clean, "AWS_EC2_METADATA_DISABLED": "true", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACKS_ENABLED": ""},
+            env={**clean, "AWS_EC2_METADATA_DISABLED": "true", "ANSIBLE_NOCOLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -123,7 +123,10 @@ class Project:
 
     def ours(self) -> dict[str, list[str]]:
         """What of that has a name of this environment."""
-        named = {kind: [name for name in names if name.startswith(f"{ENVIRONMENT}-")] for kind, names in self.resources().items()}
+        named = {
+            kind: [name for name in names if name.startswith(f"{ENVIRONMENT}-")]
+            for kind, names in self.resources().items()
+        }
         return {kind: names for kind, names in named.items() if names}
 
 

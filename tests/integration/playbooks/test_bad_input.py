@@ -23,7 +23,9 @@ TOO_MUCH = changed(WORKER, "too-much", capacity={"desired": 9})
 FLOATING = changed(WORKER, "floating", runtime={"kind": "docker", "image": "nginx:latest"})
 UNKNOWN_TYPE = changed(WORKER, "unknown-type", capacity={"instance_types": ["m5.large", "m99.large"]})
 IMPOSSIBLE = changed(
-    WORKER, "impossible", capacity={"instance_types": None, "requirements": {"vcpus": {"min": 2, "max": 2}, "memory_mib": {"min": 10**9}}}
+    WORKER,
+    "impossible",
+    capacity={"instance_types": None, "requirements": {"vcpus": {"min": 2, "max": 2}, "memory_mib": {"min": 10**9}}},
 )
 
 CASES = {

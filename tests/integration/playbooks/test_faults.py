@@ -80,7 +80,11 @@ def test_after_a_kill_the_next_run_completes(
     [
         ([], {}, "credentials"),
         ([{"kind": "expired", "rate": 1.0}], None, "expired"),
-        ([{"kind": "denied", "service": "ec2", "operation": "DescribeSpotPriceHistory", "rate": 1.0}], None, "ec2:DescribeSpotPriceHistory"),
+        (
+            [{"kind": "denied", "service": "ec2", "operation": "DescribeSpotPriceHistory", "rate": 1.0}],
+            None,
+            "ec2:DescribeSpotPriceHistory",
+        ),
     ],
     ids=["missing", "expired", "denied"],
 )
@@ -99,7 +103,9 @@ def test_bad_credentials_are_named_before_anything_is_touched(
 
 def test_an_action_that_is_denied_half_way_is_named(project: Project) -> None:
     project.app(WORKER)
-    project.sandbox.post("/sandbox/faults", rules=[{"kind": "denied", "service": "iam", "operation": "CreateRole", "rate": 1.0}])
+    project.sandbox.post(
+        "/sandbox/faults", rules=[{"kind": "denied", "service": "iam", "operation": "CreateRole", "rate": 1.0}]
+    )
     run = project.play("app_onboard")
     assert run.code != 0
     assert "iam:CreateRole" in run.words, run.output

@@ -34,7 +34,9 @@ def watch_for_interruption(every: float = 5.0) -> None:
     while not stopping.wait(every):
         try:
             token = metadata("api/token", "PUT", X_aws_ec2_metadata_token_ttl_seconds="60")
-            log.info("interruption announced: %s", metadata("meta-data/spot/instance-action", X_aws_ec2_metadata_token=token))
+            log.info(
+                "interruption announced: %s", metadata("meta-data/spot/instance-action", X_aws_ec2_metadata_token=token)
+            )
             stopping.set()
         except OSError:  # 404: nothing is announced
             continue
