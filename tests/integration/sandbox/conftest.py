@@ -1,4 +1,4 @@
-"""What the tests of instances, groups, fleets and events start from: a still clock, a network, an image and a template."""
+"""What the tests of instances, groups, fleets and events start from: a still clock, a network and a template."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ class Aws:
     def policy(self, types: Iterable[Any] = TYPES, base: int = 0, percentage: int = 0, **more: Any) -> dict[str, Any]:
         overrides = [t if isinstance(t, dict) else {"InstanceType": t} for t in types]
         return {
-            "LaunchTemplate": {"LaunchTemplateSpecification": {"LaunchTemplateId": self.template}, "Overrides": overrides},
+            "LaunchTemplate": {
+                "LaunchTemplateSpecification": {"LaunchTemplateId": self.template},
+                "Overrides": overrides,
+            },
             "InstancesDistribution": {
                 "OnDemandBaseCapacity": base,
                 "OnDemandPercentageAboveBaseCapacity": percentage,

@@ -28,7 +28,10 @@ def test_the_percentage_above_the_base_rounds_towards_on_demand(aws: Any) -> Non
 
 
 def test_weights_count_in_the_groups_unit_and_may_overshoot(aws: Any) -> None:
-    types = [{"InstanceType": "m5.large", "WeightedCapacity": "2"}, {"InstanceType": "m5.xlarge", "WeightedCapacity": "4"}]
+    types = [
+        {"InstanceType": "m5.large", "WeightedCapacity": "2"},
+        {"InstanceType": "m5.xlarge", "WeightedCapacity": "4"},
+    ]
     aws.room(0, instance_type="m5.large")
     aws.make_group(desired=9, MixedInstancesPolicy=aws.policy(types, base=2))
     group = aws.group()
@@ -43,9 +46,12 @@ def test_a_strategy_by_price_takes_cheap_pools(aws: Any, strategy: str) -> None:
         for kind in ("m5.large", "m5.4xlarge")
     }
     assert prices["m5.large"] != prices["m5.4xlarge"]
-    aws.make_group(desired=3, MixedInstancesPolicy=aws.policy(prices, SpotAllocationStrategy=strategy, **(
-        {"SpotInstancePools": 1} if strategy == "lowest-price" else {}
-    )))  # fmt: skip
+    aws.make_group(
+        desired=3,
+        MixedInstancesPolicy=aws.policy(
+            prices, SpotAllocationStrategy=strategy, **({"SpotInstancePools": 1} if strategy == "lowest-price" else {})
+        ),
+    )
     assert {i["InstanceType"] for i in aws.group()["Instances"]} == {"m5.large"}
 
 
@@ -90,14 +96,14 @@ def test_one_type_alone_fails_in_the_words_of_its_pool(aws: Any) -> None:
     aws.make_group("spot", 1, MixedInstancesPolicy=aws.policy(["m5.large"]))
     aws.make_group("steady", 1, LaunchTemplate={"LaunchTemplateId": aws.template}, VPCZoneIdentifier=aws.subnets[0])
     assert aws.activities("spot")[0]["StatusMessage"] == (
-        "Could not launch Spot Instances. InsufficientInstanceCapacity - There is no Spot capacity available that matches"
-        " your request. Launching EC2 instance failed."
+        "Could not launch Spot Instances. InsufficientInstanceCapacity - There is no Spot capacity available that"
+        " matches your request. Launching EC2 instance failed."
     )
     message = aws.activities("steady")[0]["StatusMessage"]
     assert message.startswith(
-        "We currently do not have sufficient m5.large capacity in the Availability Zone you requested (us-east-1a). Our system"
-        " will be working on provisioning additional capacity. You can currently get m5.large capacity by not specifying an"
-        " Availability Zone in your request or choosing us-east-1b"
+        "We currently do not have sufficient m5.large capacity in the Availability Zone you requested (us-east-1a)."
+        " Our system will be working on provisioning additional capacity. You can currently get m5.large capacity by"
+        " not specifying an Availability Zone in your request or choosing us-east-1b"
     )
     assert message.endswith(" Launching EC2 instance failed.")
 
@@ -179,7 +185,10 @@ def test_what_dies_or_is_unhealthy_is_replaced(aws: Any) -> None:
     ids = [i["InstanceId"] for i in aws.group()["Instances"]]
     assert len(ids) == 3 and not {first, second} & set(ids)
     ended = {a["Description"]: a["Cause"] for a in aws.activities() if a["Description"].startswith("Terminating")}
-    assert "an EC2 health check indicating it has been terminated or stopped" in ended[f"Terminating EC2 instance: {first}"]
+    assert (
+        "an EC2 health check indicating it has been terminated or stopped"
+        in ended[f"Terminating EC2 instance: {first}"]
+    )
     assert aws.instances([second])[0]["State"]["Name"] == "terminated"
 
 
@@ -188,7 +197,9 @@ def test_target_groups_follow_the_instances_in_service(aws: Any) -> None:
     arn = target_group["TargetGroupArn"]
 
     def targets() -> set[str]:
-        return {t["Target"]["Id"] for t in aws.elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]}
+        return {
+            t["Target"]["Id"] for t in aws.elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        }
 
     aws.make_group(desired=3, TargetGroupARNs=[arn])
     assert targets() == set()
@@ -274,12 +285,18 @@ def test_tags_filters_and_pages(aws: Any) -> None:
         tag = {"Key": "app", "Value": f"a{number % 2}", "PropagateAtLaunch": False}
         aws.make_group(f"g{number}", 0, Tags=[tag])
     pages = aws.asg.get_paginator("describe_auto_scaling_groups").paginate(PaginationConfig={"PageSize": 2})
-    assert [[g["AutoScalingGroupName"] for g in p["AutoScalingGroups"]] for p in pages] == [["g0", "g1"], ["g2", "g3"], ["g4"]]
+    assert [[g["AutoScalingGroupName"] for g in p["AutoScalingGroups"]] for p in pages] == [
+        ["g0", "g1"],
+        ["g2", "g3"],
+        ["g4"],
+    ]
     wanted = [{"Name": "tag:app", "Values": ["a1"]}]
     found = aws.asg.describe_auto_scaling_groups(Filters=wanted)["AutoScalingGroups"]
     assert [g["AutoScalingGroupName"] for g in found] == ["g1", "g3"]
     named = {"ResourceId": "g0", "ResourceType": "auto-scaling-group"}
-    aws.asg.create_or_update_tags(Tags=[{**named, "Key": "spot.platform/target", "Value": "4", "PropagateAtLaunch": False}])
+    aws.asg.create_or_update_tags(
+        Tags=[{**named, "Key": "spot.platform/target", "Value": "4", "PropagateAtLaunch": False}]
+    )
     shown = aws.asg.describe_tags(Filters=[{"Name": "key", "Values": ["spot.platform/*"]}])["Tags"]
     assert [(t["ResourceId"], t["Value"]) for t in shown] == [("g0", "4")]
     aws.asg.delete_tags(Tags=[{**named, "Key": "app"}])
@@ -319,14 +336,18 @@ def test_wrong_policies_are_refused(aws: Any, refused: Any) -> None:
     wrong = {
         "must have length less than or equal to 40": aws.policy(["m5.large"] * 41),
         "more than once": aws.policy(["m5.large", "m5.large"]),
-        "for all overrides or for none": aws.policy([{"InstanceType": "m5.large", "WeightedCapacity": "2"}, "c5.large"]),
+        "for all overrides or for none": aws.policy(
+            [{"InstanceType": "m5.large", "WeightedCapacity": "2"}, "c5.large"]
+        ),
         "from 1 to 999": aws.policy([{"InstanceType": "m5.large", "WeightedCapacity": "1000"}]),
         "is not supported": aws.policy(["z9.huge"]),
         "SpotAllocationStrategy": aws.policy(SpotAllocationStrategy="cheap"),
     }
     for words, policy in wrong.items():
         code, message = refused(aws.make_group, MixedInstancesPolicy=policy)
-        assert code == "ValidationError" and words.lower() in message.lower().replace("spot allocation s", "spotallocations")
+        assert code == "ValidationError" and words.lower() in message.lower().replace(
+            "spot allocation s", "spotallocations"
+        )
 
 
 def test_limits_of_the_desired_capacity(aws: Any, refused: Any) -> None:
@@ -340,7 +361,9 @@ def test_limits_of_the_desired_capacity(aws: Any, refused: Any) -> None:
         aws.asg.terminate_instance_in_auto_scaling_group, InstanceId=instance, ShouldDecrementDesiredCapacity=True
     )
     assert code == "ValidationError"
-    assert message.startswith("Currently, desiredSize equals minSize (2). Terminating instance without replacement will violate")
+    assert message.startswith(
+        "Currently, desiredSize equals minSize (2). Terminating instance without replacement will violate"
+    )
 
 
 def test_capacity_rebalancing_launches_before_the_warned_instance_goes(aws: Any) -> None:

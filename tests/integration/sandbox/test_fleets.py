@@ -14,7 +14,12 @@ def configs(aws: Any, types: dict[str, int] | None = None) -> list[dict[str, Any
         for kind, weight in types.items()
         for subnet in aws.subnets
     ]
-    return [{"LaunchTemplateSpecification": {"LaunchTemplateId": aws.template, "Version": "$Latest"}, "Overrides": overrides}]
+    return [
+        {
+            "LaunchTemplateSpecification": {"LaunchTemplateId": aws.template, "Version": "$Latest"},
+            "Overrides": overrides,
+        }
+    ]
 
 
 def make(aws: Any, total: int, on_demand: int, kind: str = "maintain", **more: Any) -> dict[str, Any]:
@@ -38,7 +43,11 @@ def test_a_fleet_maintains_its_parts(aws: Any) -> None:
     ]
     fleet = make(aws, 6, 2, TagSpecifications=tags)["FleetId"]
     found = shown(aws, fleet)
-    assert (found["FulfilledCapacity"], found["FulfilledOnDemandCapacity"], found["ActivityStatus"]) == (6.0, 2.0, "fulfilled")
+    assert (found["FulfilledCapacity"], found["FulfilledOnDemandCapacity"], found["ActivityStatus"]) == (
+        6.0,
+        2.0,
+        "fulfilled",
+    )
     assert found["Tags"] == [{"Key": "spot.platform/app", "Value": "web"}]
     assert found["TargetCapacitySpecification"]["SpotTargetCapacity"] == 4
     members = aws.instances(active(aws, fleet))
@@ -58,9 +67,13 @@ def test_without_spot_it_says_so_keeps_trying_and_can_be_covered_by_on_demand(aw
     assert (found["FulfilledCapacity"], found["ActivityStatus"]) == (1.0, "error")
     assert {e["ErrorCode"] for e in found["Errors"]} == {"UnfulfillableCapacity"}
     assert {e["Lifecycle"] for e in found["Errors"]} == {"spot"}
-    aws.ec2.modify_fleet(FleetId=fleet, TargetCapacitySpecification={"TotalTargetCapacity": 6, "OnDemandTargetCapacity": 6})
+    aws.ec2.modify_fleet(
+        FleetId=fleet, TargetCapacitySpecification={"TotalTargetCapacity": 6, "OnDemandTargetCapacity": 6}
+    )
     assert shown(aws, fleet)["FulfilledOnDemandCapacity"] == 6.0
-    aws.ec2.modify_fleet(FleetId=fleet, TargetCapacitySpecification={"TotalTargetCapacity": 6, "OnDemandTargetCapacity": 1})
+    aws.ec2.modify_fleet(
+        FleetId=fleet, TargetCapacitySpecification={"TotalTargetCapacity": 6, "OnDemandTargetCapacity": 1}
+    )
     aws.room(None)
     aws.advance(61)
     found = shown(aws, fleet)
@@ -123,9 +136,10 @@ def test_wrong_fleets_are_refused(aws: Any, refused: Any) -> None:
     assert refused(make, aws=aws, total=1, on_demand=0, LaunchTemplateConfigs=twice)[0] == "InvalidFleetConfig"
     assert refused(aws.ec2.describe_fleets, FleetIds=["fleet-0"])[0] == "InvalidFleetId.NotFound"
     instant = make(aws, 1, 0, "instant")["FleetId"]
-    assert refused(
-        aws.ec2.modify_fleet, FleetId=instant, TargetCapacitySpecification={"TotalTargetCapacity": 2}
-    )[0] == "InvalidFleetState"  # fmt: skip
+    assert (
+        refused(aws.ec2.modify_fleet, FleetId=instant, TargetCapacitySpecification={"TotalTargetCapacity": 2})[0]
+        == "InvalidFleetState"
+    )
 
 
 @pytest.mark.parametrize("strategy", ["lowest-price", "price-capacity-optimized", "diversified"])

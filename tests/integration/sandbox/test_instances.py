@@ -12,7 +12,13 @@ SPOT = {"MarketType": "spot"}
 
 
 def run(aws: Any, count: int = 1, **more: Any) -> list[dict[str, Any]]:
-    given = {"ImageId": aws.image, "InstanceType": "m5.large", "SubnetId": aws.subnets[0], "MinCount": count, "MaxCount": count}
+    given = {
+        "ImageId": aws.image,
+        "InstanceType": "m5.large",
+        "SubnetId": aws.subnets[0],
+        "MinCount": count,
+        "MaxCount": count,
+    }
     return aws.ec2.run_instances(**{**given, **more})["Instances"]
 
 
@@ -37,12 +43,20 @@ def test_a_template_adds_its_part_also_its_market_and_the_request_wins(aws: Any)
         InstanceMarketOptions=SPOT,
         SecurityGroupIds=[group],
         MetadataOptions={"HttpTokens": "required"},
-        BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 20, "Encrypted": True, "VolumeType": "gp3"}}],
-        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}]}],
+        BlockDeviceMappings=[
+            {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 20, "Encrypted": True, "VolumeType": "gp3"}}
+        ],
+        TagSpecifications=[
+            {"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}]}
+        ],
     )
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "b", "Value": "2"}]}]
     made = aws.ec2.run_instances(
-        LaunchTemplate={"LaunchTemplateId": template}, MinCount=1, MaxCount=1, InstanceType="c5.large", TagSpecifications=tags
+        LaunchTemplate={"LaunchTemplateId": template},
+        MinCount=1,
+        MaxCount=1,
+        InstanceType="c5.large",
+        TagSpecifications=tags,
     )["Instances"][0]
     shown = aws.instances([made["InstanceId"]])[0]
     assert (shown["InstanceType"], shown["InstanceLifecycle"]) == ("c5.large", "spot")
@@ -81,10 +95,15 @@ def test_a_pool_without_room_refuses_and_a_small_one_gives_what_it_has(aws: Any,
         ({"SecurityGroupIds": ["sg-0"]}, "InvalidGroup.NotFound"),
         ({"IamInstanceProfile": {"Name": "nobody"}}, "InvalidParameterValue"),
         ({"LaunchTemplate": {"LaunchTemplateId": "lt-0"}}, "InvalidLaunchTemplateId.NotFound"),
-        ({"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.0001"}}}, "SpotMaxPriceTooLow"),
+        (
+            {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.0001"}}},
+            "SpotMaxPriceTooLow",
+        ),
     ],
 )
-def test_wrong_requests_are_refused_and_hold_no_place(aws: Any, refused: Any, change: dict[str, Any], code: str) -> None:
+def test_wrong_requests_are_refused_and_hold_no_place(
+    aws: Any, refused: Any, change: dict[str, Any], code: str
+) -> None:
     assert refused(run, aws=aws, **change)[0] == code
     assert aws.sandbox.get("/sandbox/capacity")["pools"] == []
 

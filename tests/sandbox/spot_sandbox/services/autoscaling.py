@@ -1,7 +1,7 @@
-"""Auto Scaling: groups that launch by lifecycle, weight and strategy, fail as real ones do, and never fall back by themselves.
+"""Auto Scaling: groups that launch by lifecycle, weight and strategy, and fail as real ones do, without a fallback.
 
-A group is settled after every change and whenever its own timer is due: it compares what it has with what it wants, takes
-one step, and books the next look. Its state is here; the instances are those of ``instances``.
+A group is settled after every change and whenever its own timer is due: it compares what it has with what it wants,
+takes one step, and books the next look. Its state is here; the instances are those of ``instances``.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ MAX_OVERRIDES = 40
 LAUNCHING, TERMINATING = "autoscaling:EC2_INSTANCE_LAUNCHING", "autoscaling:EC2_INSTANCE_TERMINATING"
 COUNTED = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
 PROCESSES = (
-    "AddToLoadBalancer AlarmNotification AZRebalance HealthCheck InstanceRefresh Launch ReplaceUnhealthy ScheduledActions"
-    " Terminate"
+    "AddToLoadBalancer AlarmNotification AZRebalance HealthCheck InstanceRefresh Launch ReplaceUnhealthy"
+    " ScheduledActions Terminate"
 ).split()
 METRICS = (
     "GroupMinSize GroupMaxSize GroupDesiredCapacity GroupInServiceInstances GroupPendingInstances GroupStandbyInstances"
@@ -42,9 +42,10 @@ METRICS = (
     " GroupTerminatingCapacity GroupTotalCapacity"
 ).split()
 PLAIN_FIELDS = (
-    "MinSize MaxSize DesiredCapacity DefaultCooldown HealthCheckType HealthCheckGracePeriod NewInstancesProtectedFromScaleIn"
-    " CapacityRebalance MaxInstanceLifetime DefaultInstanceWarmup TerminationPolicies PlacementGroup ServiceLinkedRoleARN"
-    " Context DesiredCapacityType InstanceMaintenancePolicy AvailabilityZoneDistribution"
+    "MinSize MaxSize DesiredCapacity DefaultCooldown HealthCheckType HealthCheckGracePeriod"
+    " NewInstancesProtectedFromScaleIn CapacityRebalance MaxInstanceLifetime DefaultInstanceWarmup TerminationPolicies"
+    " PlacementGroup ServiceLinkedRoleARN Context DesiredCapacityType InstanceMaintenancePolicy"
+    " AvailabilityZoneDistribution"
 ).split()
 """What a group keeps as it was given, by the API's own names."""
 DEFAULTS: dict[str, Any] = {
@@ -54,7 +55,9 @@ DEFAULTS: dict[str, Any] = {
     "NewInstancesProtectedFromScaleIn": False,
     "CapacityRebalance": False,
     "TerminationPolicies": ["Default"],
-    "ServiceLinkedRoleARN": f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+    "ServiceLinkedRoleARN": (
+        f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    ),
 }
 DISTRIBUTION: dict[str, Any] = {
     "OnDemandAllocationStrategy": "prioritized",
@@ -331,7 +334,7 @@ def _candidates(group: Group) -> list[dict[str, Any]]:
 def _choose(
     group: Group, lifecycle: str, amount: int, candidates: list[dict[str, Any]], failed: set[str]
 ) -> tuple[dict[str, Any], str] | None:
-    """The override and the zone of the next launch: the zone that has least, then the strategy; ``None`` if all failed."""
+    """The override and the zone of the next launch: the zone with least, then the strategy; ``None`` if all failed."""
     loads = Counter({zone: 0 for zone in group.zones})
     for member in group.counted():
         loads[member.zone] += member.weight
@@ -521,7 +524,7 @@ def _tell(group: Group, detail_type: str, activity: Activity, instance_id: str) 
 
 
 def _scale_in(group: Group) -> None:
-    """Take away what is too much: the purchase option over its share, then the fullest zone, then the termination policy."""
+    """Take away what is too much: the option over its share first, then the fullest zone, then the policy."""
     if group.replacing and any(m.state != "InService" for m in group.counted()):
         return  # the replacement serves before the old instance goes
     group.replacing = False
@@ -537,8 +540,8 @@ def _scale_in(group: Group) -> None:
         why = f"At {stamp()} {group.because}.  " if group.because else ""
         named = "  ".join(f"At {stamp()} instance {v.id} was selected for termination." for v in victims)
         cause = (
-            f"{why}At {stamp()} an instance was taken out of service in response to a difference between desired and actual"
-            f" capacity, shrinking the capacity from {before} to {group.desired}.  {named}"
+            f"{why}At {stamp()} an instance was taken out of service in response to a difference between desired and"
+            f" actual capacity, shrinking the capacity from {before} to {group.desired}.  {named}"
         )
         _leave(group, victim, cause)
 
@@ -564,7 +567,12 @@ def _victim(group: Group, ready: list[Member]) -> Member:
 def _leave(group: Group, member: Member, cause: str) -> Activity:
     """Take a member out of service and terminate it, after the hooks if there are any."""
     activity = Activity(
-        group.name, group.arn, f"Terminating EC2 instance: {member.id}", cause, _details(group, member.zone), progress=50
+        group.name,
+        group.arn,
+        f"Terminating EC2 instance: {member.id}",
+        cause,
+        _details(group, member.zone),
+        progress=50,
     )
     group.activities.insert(0, activity)
     if member.activity and member.activity.ended is None:
@@ -603,9 +611,7 @@ def _drop_dead(group: Group) -> None:
             if member.state.startswith("Terminating") and not gone:
                 continue
             if not member.state.startswith("Terminating"):
-                kind = (
-                    "EC2 health check indicating it has been terminated or stopped" if gone else "user health-check"
-                )
+                kind = "EC2 health check indicating it has been terminated or stopped" if gone else "user health-check"
                 why = f"At {stamp()} an instance was taken out of service in response to a {kind}."
                 _leave(group, member, why.replace("a EC2", "an EC2"))
             if gone and member.id in group.members:
@@ -620,12 +626,13 @@ def _release_at_risk(group: Group) -> None:
         _leave(
             group,
             member,
-            f"At {stamp()} an instance was taken out of service in response to an EC2 instance rebalance recommendation.",
+            f"At {stamp()} an instance was taken out of service in response to an EC2 instance rebalance"
+            " recommendation.",
         )
 
 
 def _mend_mix(group: Group) -> None:
-    """The right number, but the wrong mix of On-Demand and Spot: replace some at a time, launching before terminating."""
+    """The right number, but the wrong mix of On-Demand and Spot: replace some at a time, launching first."""
     on_demand = weight_of(m for m in group.counted() if m.lifecycle == "on_demand")
     off = group.on_demand_wanted() - on_demand
     movable = [m for m in group.counted() if not m.protected and (m.lifecycle == "spot") == (off > 0)]
@@ -689,11 +696,15 @@ def _wait(group: Group, member: Member, transition: str) -> bool:
         if hook.metadata:
             detail["NotificationMetadata"] = hook.metadata
         kind = "launch" if transition == LAUNCHING else "terminate"
-        events.emit(
-            group.region, "aws.autoscaling", f"EC2 Instance-{kind} Lifecycle Action", detail, [group.arn]
-        )
+        events.emit(group.region, "aws.autoscaling", f"EC2 Instance-{kind} Lifecycle Action", detail, [group.arn])
         if hook.target:
-            notice = {"Service": "AWS Auto Scaling", "Time": stamp(), "RequestId": wait.token, "AccountId": ACCOUNT, **detail}
+            notice = {
+                "Service": "AWS Auto Scaling",
+                "Time": stamp(),
+                "RequestId": wait.token,
+                "AccountId": ACCOUNT,
+                **detail,
+            }
             events.send(hook.target, json.dumps(notice))
     return bool(hooks)
 
@@ -707,7 +718,12 @@ def _complete(group: Group, member: Member, hook_name: str, result: str) -> None
     if member.state == "Pending:Wait":
         if result == "ABANDON":
             group.retry_at = max(group.retry_at, clock.time() + RETRY[0])
-            _leave(group, member, f"At {stamp()} an instance was taken out of service in response to a lifecycle action that was abandoned.")
+            _leave(
+                group,
+                member,
+                f"At {stamp()} an instance was taken out of service in response to a lifecycle action that was"
+                " abandoned.",
+            )
             settle(group)
         elif not member.waits:
             member.state = "Pending:Proceed"
@@ -738,7 +754,9 @@ def _settings(given: dict[str, Any], group: Group | None) -> dict[str, Any]:
     if not least <= desired <= most:
         raise _invalid(f"Desired capacity:{desired} must be between the specified min size:{least} and max size:{most}")
     if plain["HealthCheckType"] not in ("EC2", "ELB", "EC2,ELB", "EBS", "VPC_LATTICE"):
-        raise _invalid(f"Invalid HealthCheckType: {plain['HealthCheckType']}. Supported types are [EC2, ELB, EBS, VPC_LATTICE].")
+        raise _invalid(
+            f"Invalid HealthCheckType: {plain['HealthCheckType']}. Supported types are [EC2, ELB, EBS, VPC_LATTICE]."
+        )
     return plain
 
 
@@ -938,8 +956,10 @@ class AutoScaling(BaseResponse):
     def _paged(self, key: str, items: list[Any], most: int, usual: int) -> ActionResult:
         size = int(self._get_param("MaxRecords") or usual)
         if not 1 <= size <= most:
-            raise _invalid(f"1 validation error detected: Value '{size}' at 'maxRecords' failed to satisfy constraint:"
-                           f" Member must have value less than or equal to {most}")  # fmt: skip
+            raise _invalid(
+                f"1 validation error detected: Value '{size}' at 'maxRecords' failed to satisfy constraint:"
+                f" Member must have value less than or equal to {most}"
+            )
         token = self._get_param("NextToken")
         try:
             begin = int(base64.urlsafe_b64decode(token)) if token else 0
@@ -956,13 +976,15 @@ class AutoScaling(BaseResponse):
         name = given["AutoScalingGroupName"]
         if (self.region, name) in GROUPS:
             raise AutoscalingClientError(
-                "AlreadyExists", "AutoScalingGroup by this name already exists - A group with the name"
-                f" {name} already exists")  # fmt: skip
+                "AlreadyExists",
+                "AutoScalingGroup by this name already exists - A group with the name" f" {name} already exists",
+            )
         sources = [k for k in ("LaunchTemplate", "MixedInstancesPolicy") if given.get(k)]
         if len(sources) != 1:
             raise _invalid(
-                "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy"
-                " parameter." + (" The sandbox has no launch configurations." if given.get("LaunchConfigurationName") else "")
+                "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or"
+                " MixedInstancesPolicy parameter."
+                + (" The sandbox has no launch configurations." if given.get("LaunchConfigurationName") else "")
             )
         places = _places(self.region, given)
         if places is None:
@@ -1003,8 +1025,9 @@ class AutoScaling(BaseResponse):
             group.zones, group.subnets = places
         if group.desired != before:
             group.because = (
-                f"a user request update of AutoScalingGroup constraints to min: {plain['MinSize']}, max: {plain['MaxSize']},"
-                f" desired: {group.desired} changing the desired capacity from {before} to {group.desired}"
+                f"a user request update of AutoScalingGroup constraints to min: {plain['MinSize']},"
+                f" max: {plain['MaxSize']}, desired: {group.desired} changing the desired capacity"
+                f" from {before} to {group.desired}"
             )
         self._at_once(group)
         return EmptyResult()
@@ -1019,16 +1042,20 @@ class AutoScaling(BaseResponse):
         if group.members and not self._get_param("ForceDelete"):
             raise AutoscalingClientError(
                 "ResourceInUse",
-                "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in"
-                " the group.",
+                "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s)"
+                " still in the group.",
             )
         group.hooks.clear()
         for member in list(group.members.values()):
             if member.state.startswith("Terminating"):
                 _terminate(group, member)
             else:
-                _leave(group, member, f"At {stamp()} a user request force deleted AutoScalingGroup changing the desired"
-                       f" capacity from {group.desired} to 0.")  # fmt: skip
+                _leave(
+                    group,
+                    member,
+                    f"At {stamp()} a user request force deleted AutoScalingGroup changing the desired"
+                    f" capacity from {group.desired} to 0.",
+                )
         if group.timer:
             group.timer.cancel()
         del GROUPS[(self.region, group.name)]
@@ -1057,15 +1084,20 @@ class AutoScaling(BaseResponse):
         group, wanted = self._group(), int(self._get_param("DesiredCapacity"))
         before = group.desired
         if wanted > int(group.plain["MaxSize"]):
-            raise _invalid(f"New SetDesiredCapacity value {wanted} is above max value {group.plain['MaxSize']}"
-                           " for the AutoScalingGroup.")  # fmt: skip
+            raise _invalid(
+                f"New SetDesiredCapacity value {wanted} is above max value {group.plain['MaxSize']}"
+                " for the AutoScalingGroup."
+            )
         if wanted < int(group.plain["MinSize"]):
-            raise _invalid(f"New SetDesiredCapacity value {wanted} is below min value {group.plain['MinSize']}"
-                           " for the AutoScalingGroup.")  # fmt: skip
+            raise _invalid(
+                f"New SetDesiredCapacity value {wanted} is below min value {group.plain['MinSize']}"
+                " for the AutoScalingGroup."
+            )
         group.desired = wanted
         if wanted != before:
             group.because = (
-                f"a user request explicitly set group desired capacity changing the desired capacity from {before} to {wanted}"
+                "a user request explicitly set group desired capacity changing the desired capacity"
+                f" from {before} to {wanted}"
             )
         self._at_once(group)
         return EmptyResult()
@@ -1158,8 +1190,9 @@ class AutoScaling(BaseResponse):
             )
         if group.desired + weight_of(joining) > int(group.plain["MaxSize"]):
             raise _invalid(
-                f"AutoScalingGroup {group.name} has max size {group.plain['MaxSize']}: attaching {len(joining)} instances"
-                f" would raise its desired capacity from {group.desired} to {group.desired + weight_of(joining)}"
+                f"AutoScalingGroup {group.name} has max size {group.plain['MaxSize']}: attaching {len(joining)}"
+                f" instances would raise its desired capacity from {group.desired}"
+                f" to {group.desired + weight_of(joining)}"
             )
         group.desired += weight_of(joining)
         for member in joining:
@@ -1191,7 +1224,9 @@ class AutoScaling(BaseResponse):
         leaving = self._members(group)
         for member in leaving:
             if member.state != "InService":
-                raise _invalid(f"The instance {member.id} is in {member.state}: only InService instances can enter Standby")
+                raise _invalid(
+                    f"The instance {member.id} is in {member.state}: only InService instances can enter Standby"
+                )
         self._decrement(group, leaving)
         _deregister(group, leaving)
         shown = []
@@ -1206,15 +1241,21 @@ class AutoScaling(BaseResponse):
         coming = self._members(group)
         for member in coming:
             if member.state != "Standby":
-                raise _invalid(f"The instance {member.id} is in {member.state}: only Standby instances can exit Standby")
+                raise _invalid(
+                    f"The instance {member.id} is in {member.state}: only Standby instances can exit Standby"
+                )
         if group.desired + weight_of(coming) > int(group.plain["MaxSize"]):
-            raise _invalid(f"AutoScalingGroup {group.name} has max size {group.plain['MaxSize']}: no room to exit Standby")
+            raise _invalid(
+                f"AutoScalingGroup {group.name} has max size {group.plain['MaxSize']}: no room to exit Standby"
+            )
         group.desired += weight_of(coming)
         shown = []
         for member in coming:
             member.state = "InService"
             _register(group, member)
-            shown.append(self._moved(group, member, "Moving EC2 instance out of Standby", "instance was moved out of standby"))
+            shown.append(
+                self._moved(group, member, "Moving EC2 instance out of Standby", "instance was moved out of standby")
+            )
         self._at_once(group)
         return ActionResult({"Activities": shown})
 
@@ -1244,7 +1285,9 @@ class AutoScaling(BaseResponse):
     def _check_target_groups(self, arns: list[str]) -> None:
         known = elbv2_backends[ACCOUNT][self.region].target_groups
         if missing := [arn for arn in arns if arn not in known]:
-            raise _invalid(f"Provided Target Groups may not be valid. Please ensure they exist and try again. ({missing[0]})")
+            raise _invalid(
+                f"Provided Target Groups may not be valid. Please ensure they exist and try again. ({missing[0]})"
+            )
 
     def attach_load_balancer_target_groups(self) -> ActionResult:
         group, arns = self._group(), self._get_param("TargetGroupARNs") or []
@@ -1274,9 +1317,7 @@ class AutoScaling(BaseResponse):
         self._check_target_groups(arns)
         group.target_groups += [arn for arn in arns if arn not in group.target_groups]
         known = [s["Identifier"] for s in group.traffic_sources]
-        group.traffic_sources += [
-            {"Type": "elb", **s} for s in sources if s["Identifier"] not in [*arns, *known]
-        ]
+        group.traffic_sources += [{"Type": "elb", **s} for s in sources if s["Identifier"] not in [*arns, *known]]
         for member in group.members.values():
             if member.state == "InService":
                 _register(group, member)
@@ -1315,7 +1356,12 @@ class AutoScaling(BaseResponse):
 
     def describe_tags(self) -> ActionResult:
         shown = [tag for group in self._groups() for tag in _tags_shown(group)]
-        keys = {"auto-scaling-group": "ResourceId", "key": "Key", "value": "Value", "propagate-at-launch": "PropagateAtLaunch"}
+        keys = {
+            "auto-scaling-group": "ResourceId",
+            "key": "Key",
+            "value": "Value",
+            "propagate-at-launch": "PropagateAtLaunch",
+        }
         for item in self._get_param("Filters") or []:
             if item["Name"] not in keys:
                 raise _invalid(f"Invalid filter name {item['Name']}. Valid filters are {', '.join(keys)}")
@@ -1417,7 +1463,9 @@ class AutoScaling(BaseResponse):
             wait = member.waits.get(name)
             if wait and (wait.token == token if token else member.id == wanted):
                 return member, name
-        raise _invalid(f"No active Lifecycle Action found with {f'token {token}' if token else f'instance ID {wanted}'}")
+        raise _invalid(
+            f"No active Lifecycle Action found with {f'token {token}' if token else f'instance ID {wanted}'}"
+        )
 
     def complete_lifecycle_action(self) -> ActionResult:
         group = self._group()

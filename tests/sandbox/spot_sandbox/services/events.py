@@ -1,4 +1,4 @@
-"""EventBridge: delivers each event once, to SQS and to SNS, with the sandbox's time; and the events that EC2 makes itself."""
+"""EventBridge: each event once, to SQS and to SNS, with the sandbox's time; those of AWS's own services too."""
 
 from __future__ import annotations
 
@@ -57,7 +57,11 @@ def _event(
 
 def _deliver(bus: EventBus, region: str, event: dict[str, Any]) -> None:
     for rule in list(bus.rules.values()):
-        if rule.state.startswith("ENABLED") and not rule.scheduled_expression and rule.event_pattern.matches_event(event):
+        if (
+            rule.state.startswith("ENABLED")
+            and not rule.scheduled_expression
+            and rule.event_pattern.matches_event(event)
+        ):
             for target in list(rule.targets):
                 _send_to_target(rule, target, region, event)
 
@@ -120,14 +124,21 @@ class Events(EventsHandler):
                 detail = json.loads(entry.get("Detail") or "null")
             except ValueError:
                 detail = None
-            if len(entries) > 10 or not isinstance(detail, dict) or not entry.get("Source") or not entry.get("DetailType"):
+            if (
+                len(entries) > 10
+                or not isinstance(detail, dict)
+                or not entry.get("Source")
+                or not entry.get("DetailType")
+            ):
                 answers += self.events_backend.put_events([entry] if len(entries) <= 10 else entries)
                 continue
             bus = self.events_backend.describe_event_bus(
                 self.events_backend._normalize_event_bus_arn(entry.get("EventBusName"))
             )
             moment = stamp(float(entry["Time"])) if entry.get("Time") else None
-            event = _event(self.region, entry["Source"], entry["DetailType"], detail, entry.get("Resources", []), moment)
+            event = _event(
+                self.region, entry["Source"], entry["DetailType"], detail, entry.get("Resources", []), moment
+            )
             _deliver(bus, self.region, event)
             answers.append({"EventId": event["id"]})
         return json.dumps({"FailedEntryCount": sum("ErrorCode" in a for a in answers), "Entries": answers})

@@ -1,4 +1,4 @@
-"""EC2 Fleet: ``instant`` and ``maintain``, over pools that have an end. A ``maintain`` fleet keeps trying, as a group does."""
+"""EC2 Fleet: ``instant`` and ``maintain``, over pools that have an end; ``maintain`` keeps trying, as a group does."""
 
 from __future__ import annotations
 
@@ -178,7 +178,9 @@ def _start(fleet: Fleet, lifecycle: str, choice: Choice) -> float:
     fleet.members[made.id] = Member(
         made.id, choice.instance_type, choice.zone, lifecycle, choice.weight, override, template
     )
-    described = json.dumps({"instanceType": choice.instance_type, "image": spec.get("ImageId"), "availabilityZone": choice.zone})
+    described = json.dumps(
+        {"instanceType": choice.instance_type, "image": spec.get("ImageId"), "availabilityZone": choice.zone}
+    )
     fleet.note("instance-change", "launched", described, made.id)
     return choice.weight
 
@@ -195,7 +197,11 @@ def _refuse(fleet: Fleet, lifecycle: str, choice: Choice, code: str, message: st
     }
     if error not in fleet.errors:
         fleet.errors.append(error)
-        fleet.note("service-error", "launchSpecTemporarilyBlacklisted", f"{choice.instance_type}, {choice.zone}, {code}: {message}")
+        fleet.note(
+            "service-error",
+            "launchSpecTemporarilyBlacklisted",
+            f"{choice.instance_type}, {choice.zone}, {code}: {message}",
+        )
 
 
 def _trim(fleet: Fleet) -> None:
@@ -223,7 +229,12 @@ def _ended(region: str, ids: list[str], cause: str) -> None:
         lost = [i for i in ids if i in fleet.members]
         for instance_id in lost:
             kind = "interrupted" if cause == "spot" else "terminated"
-            fleet.note("instance-change", kind, json.dumps({"instanceType": fleet.members[instance_id].instance_type}), instance_id)
+            fleet.note(
+                "instance-change",
+                kind,
+                json.dumps({"instanceType": fleet.members[instance_id].instance_type}),
+                instance_id,
+            )
             del fleet.members[instance_id]
         if lost and fleet.state == "deleted_terminating" and not fleet.members:
             fleet.state = "deleted"
@@ -269,14 +280,18 @@ def _choices(region: str, configs: list[dict[str, Any]]) -> list[Choice]:
         }
         for override in config.get("Overrides") or [{}]:
             if override.get("InstanceRequirements"):
-                raise EC2ClientError("UnsupportedOperation", "The sandbox does not have InstanceRequirements: name the types")
+                raise EC2ClientError(
+                    "UnsupportedOperation", "The sandbox does not have InstanceRequirements: name the types"
+                )
             kind = override.get("InstanceType") or version.instance_type
             if kind not in market.types(region):
                 raise EC2ClientError("InvalidParameterValue", f"Invalid value '{kind}' for InstanceType.")
             zones = [override["AvailabilityZone"]] if override.get("AvailabilityZone") else list(market.zones(region))
             if override.get("SubnetId"):
                 if override["SubnetId"] not in subnets:
-                    raise EC2ClientError("InvalidSubnetID.NotFound", f"The subnet ID '{override['SubnetId']}' does not exist")
+                    raise EC2ClientError(
+                        "InvalidSubnetID.NotFound", f"The subnet ID '{override['SubnetId']}' does not exist"
+                    )
                 zones = [subnets[override["SubnetId"]].availability_zone]
             weight = float(override.get("WeightedCapacity") or 1)
             what = {"override": {**override, "InstanceType": kind}, "template": named}
@@ -295,7 +310,9 @@ def _choices(region: str, configs: list[dict[str, Any]]) -> list[Choice]:
     for choice in made:
         by_zone.setdefault(choice.zone, set()).add(choice.what["override"].get("SubnetId") or "")
     if crowded := [zone for zone, ids in by_zone.items() if len(ids) > 1]:
-        raise EC2ClientError("InvalidFleetConfig", f"The fleet names more than one subnet in the Availability Zone {crowded[0]}")
+        raise EC2ClientError(
+            "InvalidFleetConfig", f"The fleet names more than one subnet in the Availability Zone {crowded[0]}"
+        )
     return [c for c in made if market.offered(region, c.zone, c.instance_type)] or made
 
 
@@ -308,8 +325,11 @@ def _targets(given: dict[str, Any], old: Fleet | None = None) -> tuple[int, int]
         base = min(old.on_demand, total) if old else 0
         return total, total if kind == "on-demand" or (old is None and kind is None) else base
     if on_demand is not None and spot is not None and int(on_demand) + int(spot) > total:
-        raise EC2ClientError("InvalidTargetCapacitySpecification", f"OnDemandTargetCapacity {on_demand} and SpotTargetCapacity"
-                             f" {spot} are more than TotalTargetCapacity {total}")  # fmt: skip
+        raise EC2ClientError(
+            "InvalidTargetCapacitySpecification",
+            f"OnDemandTargetCapacity {on_demand} and SpotTargetCapacity"
+            f" {spot} are more than TotalTargetCapacity {total}",
+        )
     if max(int(on_demand or 0), int(spot or 0)) > total or total < 0:
         raise EC2ClientError("InvalidTargetCapacitySpecification", f"A part is more than TotalTargetCapacity {total}")
     if on_demand is None:
@@ -336,8 +356,12 @@ class Fleets(EC2Response):
             raise EC2ClientError("UnsupportedOperation", "The sandbox has fleets of type instant and maintain only")
         strategy = (given.get("SpotOptions") or {}).get("AllocationStrategy") or "lowest-price"
         if strategy not in SPOT_STRATEGIES:
-            raise EC2ClientError("InvalidParameterValue", f"AllocationStrategy {strategy} is not one of {', '.join(SPOT_STRATEGIES)}")
-        if kind != "maintain" and ((given.get("SpotOptions") or {}).get("MaintenanceStrategies") or {}).get("CapacityRebalance"):
+            raise EC2ClientError(
+                "InvalidParameterValue", f"AllocationStrategy {strategy} is not one of {', '.join(SPOT_STRATEGIES)}"
+            )
+        if kind != "maintain" and ((given.get("SpotOptions") or {}).get("MaintenanceStrategies") or {}).get(
+            "CapacityRebalance"
+        ):
             raise EC2ClientError("InvalidParameterCombination", "CapacityRebalance needs a fleet of type maintain")
         choices = _choices(self.region, given.get("LaunchTemplateConfigs") or [])
         total, on_demand = _targets(given["TargetCapacitySpecification"])
@@ -393,7 +417,9 @@ class Fleets(EC2Response):
     def _fleet(self) -> Fleet:
         fleet = FLEETS.get(self._get_param("FleetId"))
         if fleet is None or fleet.region != self.region:
-            raise EC2ClientError("InvalidFleetId.NotFound", f"The fleet ID '{self._get_param('FleetId')}' does not exist")
+            raise EC2ClientError(
+                "InvalidFleetId.NotFound", f"The fleet ID '{self._get_param('FleetId')}' does not exist"
+            )
         return fleet
 
     def _fleet_page(self, key: str, items: list[Any], **more: Any) -> ActionResult:
@@ -410,7 +436,9 @@ class Fleets(EC2Response):
         for fleet_id in ids:
             if fleet_id not in FLEETS or FLEETS[fleet_id].region != self.region:
                 raise EC2ClientError("InvalidFleetId.NotFound", f"The fleet ID '{fleet_id}' does not exist")
-        found = [f for f in FLEETS.values() if f.region == self.region and (f.id in ids if ids else f.kind != "instant")]
+        found = [
+            f for f in FLEETS.values() if f.region == self.region and (f.id in ids if ids else f.kind != "instant")
+        ]
         for item in self._get_param("Filters") or []:
             name, match = item["Name"], instances.matcher(item.get("Values") or [])
             if name.startswith("tag:"):
@@ -446,7 +474,9 @@ class Fleets(EC2Response):
                 "TotalTargetCapacity": fleet.total,
                 "OnDemandTargetCapacity": fleet.on_demand,
                 "SpotTargetCapacity": fleet.total - fleet.on_demand,
-                "DefaultTargetCapacityType": given["TargetCapacitySpecification"].get("DefaultTargetCapacityType", "on-demand"),
+                "DefaultTargetCapacityType": given["TargetCapacitySpecification"].get(
+                    "DefaultTargetCapacityType", "on-demand"
+                ),
             },
             "TerminateInstancesWithExpiration": bool(given.get("TerminateInstancesWithExpiration")),
             "Type": fleet.kind,
@@ -483,16 +513,19 @@ class Fleets(EC2Response):
         records = [
             r for r in fleet.history if r["Timestamp"].timestamp() >= begin - 1 and kind in (None, r["EventType"])
         ]
-        return self._fleet_page("HistoryRecords", records, FleetId=fleet.id, StartTime=start, LastEvaluatedTime=clock.now())
+        return self._fleet_page(
+            "HistoryRecords", records, FleetId=fleet.id, StartTime=start, LastEvaluatedTime=clock.now()
+        )
 
     def modify_fleet(self) -> ActionResult:
         self.error_on_dryrun()
         fleet = self._fleet()
         if fleet.kind != "maintain" or fleet.state != "active":
             raise EC2ClientError(
-                "InvalidFleetState", f"The fleet {fleet.id} of type {fleet.kind} is {fleet.state}: only an active fleet of type"
-                " maintain can be modified"
-            )  # fmt: skip
+                "InvalidFleetState",
+                f"The fleet {fleet.id} of type {fleet.kind} is {fleet.state}: only an active fleet of type"
+                " maintain can be modified",
+            )
         configs, policy = self._get_param("LaunchTemplateConfigs"), self._get_param("ExcessCapacityTerminationPolicy")
         choices = _choices(self.region, configs) if configs else fleet.choices
         targets = self._get_param("TargetCapacitySpecification")
@@ -519,7 +552,9 @@ class Fleets(EC2Response):
                 failed.append({"Error": error, "FleetId": fleet_id})
                 continue
             if fleet.kind == "instant" and not terminate:
-                raise EC2ClientError("InvalidParameterCombination", "An instant fleet must be deleted with TerminateInstances")
+                raise EC2ClientError(
+                    "InvalidParameterCombination", "An instant fleet must be deleted with TerminateInstances"
+                )
             before = fleet.state
             fleet.state = "deleted_terminating" if terminate else "deleted_running"
             done.append({"FleetId": fleet_id, "PreviousFleetState": before, "CurrentFleetState": fleet.state})

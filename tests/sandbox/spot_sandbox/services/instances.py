@@ -56,7 +56,7 @@ class Record:
 
 RECORDS: dict[str, Record] = {}
 ended_hooks: list[Callable[[str, list[str], str], None]] = []
-"""Called as ``hook(region, instance_ids, cause)`` when instances stopped or ended; ``cause`` is ``user``, ``spot``, ``group``."""
+"""Called as ``hook(region, instance_ids, cause)`` when instances stopped or ended; for ``cause`` see ``end``."""
 warned_hooks: list[Callable[[str, str], None]] = []
 """Called as ``hook(region, instance_id)`` on an interruption notice or a rebalance recommendation."""
 
@@ -149,8 +149,8 @@ def start(
         others = ", ".join(z for z in market.zones(region) if market.offered(region, z, instance_type))
         raise EC2ClientError(
             "Unsupported",
-            f"Your requested instance type ({instance_type}) is not supported in your requested Availability Zone ({zone})."
-            f" Please retry your request by not specifying an Availability Zone or choosing {others}.",
+            f"Your requested instance type ({instance_type}) is not supported in your requested Availability"
+            f" Zone ({zone}). Please retry your request by not specifying an Availability Zone or choosing {others}.",
         )
     if lifecycle == "spot":
         _check_price(region, zone, spec)
@@ -179,12 +179,19 @@ def _check_price(region: str, zone: str, spec: dict[str, Any]) -> None:
     if limit and price is not None and float(limit) < price:
         raise EC2ClientError(
             "SpotMaxPriceTooLow",
-            f"Your Spot request price of {limit} is lower than the minimum required Spot request fulfillment price of {price}.",
+            f"Your Spot request price of {limit} is lower than the minimum required Spot request"
+            f" fulfillment price of {price}.",
         )
 
 
 def _make(
-    backend: Any, region: str, spec: dict[str, Any], count: int, subnet_id: str | None, lifecycle: str, tags: dict[str, str]
+    backend: Any,
+    region: str,
+    spec: dict[str, Any],
+    count: int,
+    subnet_id: str | None,
+    lifecycle: str,
+    tags: dict[str, str],
 ) -> Any:
     specified = convert_tag_spec(list(spec.get("TagSpecifications") or []))
     specified["instance"] = {**specified.get("instance", {}), **tags}
@@ -222,7 +229,8 @@ def _make(
     except StopIteration:
         raise EC2ClientError(
             "InsufficientFreeAddressesInSubnet",
-            f"There are not enough free addresses in subnet '{subnet_id}' to satisfy the requested number of instances.",
+            f"There are not enough free addresses in subnet '{subnet_id}' to satisfy the requested"
+            " number of instances.",
         ) from None
     launched = clock.now().replace(tzinfo=None)
     for instance in made.instances:
@@ -240,16 +248,19 @@ def _devices(backend: Any, spec: dict[str, Any]) -> list[dict[str, Any]]:
     """The block devices with EC2's defaults; the image's root volume is always among them."""
     image = backend.amis.get(spec["ImageId"])
     root = (image.root_device_name if image else None) or "/dev/xvda"
-    wanted = {d["DeviceName"]: dict(d.get("Ebs") or {}) for d in spec.get("BlockDeviceMappings") or [] if d.get("DeviceName")}
+    wanted = {
+        d["DeviceName"]: dict(d.get("Ebs") or {}) for d in spec.get("BlockDeviceMappings") or [] if d.get("DeviceName")
+    }
     wanted.setdefault(root, {})
     defaults = {"VolumeSize": 8, "VolumeType": "gp3"}
     return [
-        {"DeviceName": name, "Ebs": {**defaults, "DeleteOnTermination": name == root, **ebs}} for name, ebs in wanted.items()
+        {"DeviceName": name, "Ebs": {**defaults, "DeleteOnTermination": name == root, **ebs}}
+        for name, ebs in wanted.items()
     ]
 
 
 def end(region: str, instance_ids: Iterable[str], cause: str = "user") -> list[str]:
-    """Terminate what still runs of these; returns their ids. ``cause``: ``user``, ``group`` (a service did it) or ``spot``."""
+    """Terminate what still runs of these; returns their ids. ``cause``: ``user``, ``group`` (a service) or ``spot``."""
     backend, moment, ended = backend_of(region), clock.now(), []
     for instance_id in instance_ids:
         instance, record = lookups.find_instance(backend, instance_id), RECORDS.get(instance_id)
@@ -258,7 +269,11 @@ def end(region: str, instance_ids: Iterable[str], cause: str = "user") -> list[s
         _tell_state(region, instance_id, "shutting-down")
         instance.terminate()
         initiator, code, message = {
-            "spot": ("Service initiated", "Server.SpotInstanceTermination", "Instance terminated due to spot interruption"),
+            "spot": (
+                "Service initiated",
+                "Server.SpotInstanceTermination",
+                "Instance terminated due to spot interruption",
+            ),
         }.get(cause, ("User initiated", "Client.UserInitiatedShutdown", "User initiated shutdown"))
         instance._reason = f"{initiator} ({moment:%Y-%m-%d %H:%M:%S} GMT)"
         instance.state_reason.code, instance.state_reason.message = code, f"{code}: {message}"
@@ -282,7 +297,9 @@ def _give_back(record: Record) -> None:
 def _forget_ended(region: str) -> None:
     """Take terminated instances out of sight an hour after their end."""
     limit, backend = clock.time() - SHOWN_AFTER_END, backend_of(region)
-    for instance_id in [i for i, r in RECORDS.items() if r.ended is not None and r.ended < limit and r.region == region]:
+    for instance_id in [
+        i for i, r in RECORDS.items() if r.ended is not None and r.ended < limit and r.region == region
+    ]:
         record = RECORDS.pop(instance_id)
         lookups.forget_instance(backend, instance_id)
         reservation = backend.reservations.get(record.reservation)
@@ -320,7 +337,8 @@ def best_spot(
 ) -> Choice:
     """The pool that a Spot allocation strategy takes next; ``choices`` (in order of priority) all have room.
 
-    ``amount`` is the capacity still to launch; ``held`` what runs by (type, zone); ``spread`` how many pools lowest-price uses.
+    ``amount`` is the capacity still to launch; ``held`` what runs by (type, zone); ``spread`` how many pools
+    lowest-price uses.
     """
     now = clock.now()
 
@@ -521,7 +539,8 @@ def _instance_xml(backend: Any, instance: Instance, state: tuple[int, str] | Non
     out = [
         f"<item><instanceId>{instance.id}</instanceId><imageId>{instance.image_id}</imageId>",
         f"<instanceState><code>{code}</code><name>{name}</name></instanceState>",
-        f"<reason>{escape(instance._reason or '')}</reason><amiLaunchIndex>{instance.ami_launch_index}</amiLaunchIndex>",
+        f"<reason>{escape(instance._reason or '')}</reason>",
+        f"<amiLaunchIndex>{instance.ami_launch_index}</amiLaunchIndex>",
         f"<productCodes/><instanceType>{instance.instance_type}</instanceType>",
         f"<launchTime>{_xml_time(instance.launch_time)}</launchTime><placement>",
         f"<availabilityZone>{record.pool[1]}</availabilityZone>",
@@ -554,7 +573,8 @@ def _instance_xml(backend: Any, instance: Instance, state: tuple[int, str] | Non
             f"<dnsName>{instance.public_dns_name or ''}</dnsName>",
             f"<subnetId>{nics[0].subnet.id}</subnetId><vpcId>{nics[0].subnet.vpc_id}</vpcId>",
             f"<privateIpAddress>{nics[0].private_ip_address}</privateIpAddress>",
-            f"<sourceDestCheck>{str(instance.source_dest_check).lower()}</sourceDestCheck><groupSet>{groups}</groupSet>",
+            f"<sourceDestCheck>{str(instance.source_dest_check).lower()}</sourceDestCheck>",
+            f"<groupSet>{groups}</groupSet>",
             "<networkInterfaceSet>",
             *(_nic_xml(instance, nic, groups) for nic in nics),
             "</networkInterfaceSet><blockDeviceMapping>",
@@ -595,7 +615,8 @@ def _reservation_xml(reservation: str, owner: str, items: Iterable[str]) -> str:
 
 def _answer(operation: str, body: str) -> str:
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<{operation}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<{operation}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
         f"<requestId>{uuid.uuid4()}</requestId>{body}</{operation}Response>"
     )
 
@@ -661,7 +682,7 @@ def _profile(backend: Any, instance: Instance, attribute: str) -> Any:
 
 
 def matcher(values: Iterable[str]) -> Callable[[Any], bool]:
-    """Whether a value (or one of a list) is among ``values``, in which ``*`` and ``?`` stand for any text and one character."""
+    """Whether a value (or one of a list) is among ``values``; there ``*`` is any text, ``?`` a character."""
     texts = [str(v) for v in values]
     plain = {v for v in texts if "*" not in v and "?" not in v}
     wild = [re.compile(fnmatch.translate(v.replace("[", "[[]"))) for v in texts if v not in plain]
@@ -755,8 +776,11 @@ class Instances(EC2Response):
         filters = [f for f in self._get_param("Filters", []) or [] if f.get("Name") in FILTERS]
         every = self._get_bool_param("IncludeAllInstances", False)
         wanted = _filtered(self.ec2_backend, listed(self.region, ids), filters)
-        page, token = page_of((i for i in wanted if every or i.state == "running"), len(RECORDS) if ids else size,
-                              self._get_param("NextToken"))  # fmt: skip
+        page, token = page_of(
+            (i for i in wanted if every or i.state == "running"),
+            len(RECORDS) if ids else size,
+            self._get_param("NextToken"),
+        )
         return ActionResult({"InstanceStatuses": [self._instance_status(i) for i in page], "NextToken": token})
 
     @staticmethod
@@ -817,8 +841,10 @@ class Instances(EC2Response):
                 made = start(self.region, spec, most, choice, place, lifecycle, minimum=least)
                 return RECORDS[made[0].id].reservation
         if not defaults and not zone:
-            raise EC2ClientError("VPCIdNotSpecified", "No default VPC for this user. GroupName is only supported for EC2-Classic"
-                                 " and default VPC.")  # fmt: skip
+            raise EC2ClientError(
+                "VPCIdNotSpecified",
+                "No default VPC for this user. GroupName is only supported for EC2-Classic" " and default VPC.",
+            )
         raise scarce(self.region, None, spec["InstanceType"], lifecycle)
 
     def _reservation(self, reservation: str) -> str:
@@ -856,8 +882,9 @@ class Instances(EC2Response):
             if RECORDS[instance.id].spot_request:
                 raise EC2ClientError(
                     "UnsupportedOperation",
-                    f"You can't stop the Spot Instance '{instance.id}' because it is associated with a one-time Spot Instance"
-                    " request. You can only stop Spot Instances associated with persistent Spot Instance requests.",
+                    f"You can't stop the Spot Instance '{instance.id}' because it is associated with a one-time Spot"
+                    " Instance request. You can only stop Spot Instances associated with persistent Spot"
+                    " Instance requests.",
                 )
             if instance.state == "terminated":
                 raise _wrong_state(instance, "stopped")
@@ -901,9 +928,10 @@ def check_profile(region: str, profile: dict[str, Any]) -> None:
     if wanted not in named:
         kind = "Name" if profile.get("Name") else "ARN"
         raise EC2ClientError(
-            "InvalidParameterValue", f"Value ({wanted}) for parameter iamInstanceProfile.{kind.lower()} is invalid."
-            f" Invalid IAM Instance Profile {kind}"
-        )  # fmt: skip
+            "InvalidParameterValue",
+            f"Value ({wanted}) for parameter iamInstanceProfile.{kind.lower()} is invalid."
+            f" Invalid IAM Instance Profile {kind}",
+        )
 
 
 RESPONSES = {"ec2": Instances}
