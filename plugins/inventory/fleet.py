@@ -233,8 +233,6 @@ class InventoryModule(AWSInventoryBase):
 
     def _observe_region(self, clients: Clients, region: str, environment: str) -> list[dict[str, Any]]:
         ec2, autoscaling = clients.get("ec2", region), clients.get("autoscaling", region)
-        for client in (ec2, autoscaling):
-            instances.give_up_when_unreachable(client)
         found, members = side_by_side(
             lambda ask: ask(),
             (

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 try:
     import boto3.session
+    from botocore import exceptions as boto_errors
     from botocore.config import Config
 except ImportError:
     pass  # AnsibleAWSModule and the inventory say which library is missing
@@ -22,6 +23,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = 16
+CONNECT_TIMEOUT = 10
+"""Seconds; botocore's own minute, ten times over, says too late that the network is down."""
 RETRIES = {"mode": "standard", "max_attempts": 10}
 """botocore's own retries: jittered exponential back-off on throttling, 5xx and connection errors, per call."""
 
@@ -37,7 +40,7 @@ class Clients:
         connection = dict(connection)
         self.region = region
         self._session = boto3.session.Session(profile_name=connection.pop("profile_name", None), region_name=region)
-        config = Config(retries=RETRIES, max_pool_connections=THREADS)
+        config = Config(retries=RETRIES, max_pool_connections=THREADS, connect_timeout=CONNECT_TIMEOUT)
         for extra in ("config", "aws_config"):
             config = config.merge(connection.pop(extra, None) or Config())
         self._arguments = {**connection, "endpoint_url": endpoint_url, "config": config}
@@ -54,7 +57,9 @@ class Clients:
         key = (service, region or self.region)
         with self._lock:  # making a client is not thread-safe, using one is
             if key not in self._clients:
-                self._clients[key] = self._session.client(service, region_name=key[1], **self._arguments)
+                client = self._session.client(service, region_name=key[1], **self._arguments)
+                give_up_when_unreachable(client)
+                self._clients[key] = client
             return self._clients[key]
 
 
@@ -65,3 +70,25 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], threads:
         return [work(item) for item in items]
     with ThreadPoolExecutor(max_workers=min(threads, len(items))) as pool:
         return list(pool.map(work, items))
+
+
+def give_up_when_unreachable(client: Any, attempts: int = 3) -> None:
+    """Stop trying an endpoint that cannot even be connected to; the retries are for one that answers.
+
+    Without it, ten attempts with their back-off take minutes to say so.
+    """
+
+    def needs_retry(attempts_made: int, caught_exception: Exception | None) -> None:
+        unreachable = (
+            boto_errors.EndpointConnectionError,
+            boto_errors.ConnectTimeoutError,
+            boto_errors.ProxyConnectionError,
+        )
+        if isinstance(caught_exception, unreachable) and attempts_made >= attempts:
+            raise caught_exception
+
+    client.meta.events.register_first(
+        f"needs-retry.{client.meta.service_model.service_id.hyphenize()}",
+        lambda attempts, caught_exception, **_event: needs_retry(attempts, caught_exception),
+        unique_id="spot-platform-unreachable",
+    )

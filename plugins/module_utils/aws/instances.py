@@ -206,25 +206,3 @@ def describe_target_health(client: Any, arn: str) -> dict[str, str]:
             return {}  # deleted since the group was listed
         raise
     return {item["Target"]["Id"]: OF_TARGET.get(item["TargetHealth"]["State"], UNKNOWN) for item in found}
-
-
-def give_up_when_unreachable(client: Any, attempts: int = 2) -> None:
-    """Stop trying an endpoint that cannot even be connected to; the retries are for one that answers.
-
-    Without it, ten attempts with their back-off take minutes to say that the network is down.
-    """
-
-    def needs_retry(attempts_made: int, caught_exception: Exception | None) -> None:
-        unreachable = (
-            boto_errors.EndpointConnectionError,
-            boto_errors.ConnectTimeoutError,
-            boto_errors.ProxyConnectionError,
-        )
-        if isinstance(caught_exception, unreachable) and attempts_made >= attempts:
-            raise caught_exception
-
-    client.meta.events.register_first(
-        f"needs-retry.{client.meta.service_model.service_id.hyphenize()}",
-        lambda attempts, caught_exception, **_event: needs_retry(attempts, caught_exception),
-        unique_id="spot-platform-unreachable",
-    )

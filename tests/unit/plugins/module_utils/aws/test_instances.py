@@ -10,7 +10,6 @@ from ansible.module_utils.common.dict_transformations import camel_dict_to_snake
 from ansible_collections.spot.platform.plugins.module_utils.aws import instances
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import EndpointConnectionError
 
 PAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
@@ -152,25 +151,3 @@ def test_the_worst_target_group_counts_and_the_group_where_there_is_none():
         "i-3": "healthy",
         "i-4": "unhealthy",
     }
-
-
-def test_an_endpoint_out_of_reach_is_not_tried_for_long(monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    client = boto3.session.Session().client(
-        "ec2",
-        region_name="us-east-1",
-        endpoint_url="http://127.0.0.1:9",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    tries = []
-
-    def refuse(request, **_event):
-        tries.append(request)
-        raise EndpointConnectionError(endpoint_url=request.url)
-
-    client.meta.events.register("before-send.ec2", refuse)
-    instances.give_up_when_unreachable(client)
-    with pytest.raises(AwsError, match="127.0.0.1:9 cannot be reached"):
-        instances.describe_instances(client, [])
-    assert len(tries) == 2
