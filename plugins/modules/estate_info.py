@@ -240,7 +240,7 @@ fleets:
           type: int
           sample: 2
     activities:
-      description: The group's last scaling activities, newest first. An EC2 Fleet has none.
+      description: The group's last 100 scaling activities, newest first. An EC2 Fleet has none.
       type: list
       elements: dict
       contains:
@@ -260,6 +260,10 @@ fleets:
           description: Why it failed; empty if it did not.
           type: str
           sample: Could not launch Spot Instances.
+        cause:
+          description: What the group did it for.
+          type: str
+          sample: At 2026-01-31T08:00:00Z an instance was started in response to a difference between desired and actual capacity.
 errors:
   description: What could not be read.
   returned: always

@@ -200,7 +200,7 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.activity import Event, as_dicts
+from ansible_collections.spot.platform.plugins.module_utils.activity import Event, as_dicts, rfc3339
 from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling as aws
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
@@ -278,6 +278,7 @@ def event(decision: engine.Decision, observation: engine.Observation) -> Event |
         before=decision.before(),
         after=decision.after(),
         changed=decision.changes,
+        time=rfc3339(observation.now),
     )
 
 

@@ -26,7 +26,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.market import (
 )
 from ansible_collections.spot.platform.plugins.module_utils.engine import costs, timeline
 
-RECENT_ACTIVITIES = 20
+RECENT_ACTIVITIES = 100
 FLEET_ID = "aws:ec2:fleet-id"
 """The tag that EC2 puts on the instances of a fleet."""
 BASIS = "estimated from instance hours, Spot price history and On-Demand list prices; no storage, no traffic"
@@ -281,6 +281,7 @@ def figures(
                 "status": activity["StatusCode"],
                 "description": groups.shortened(activity["Description"]),
                 "message": groups.shortened(activity.get("StatusMessage") or ""),
+                "cause": groups.shortened(activity.get("Cause") or "", 400),
             }
             for activity in activities[:RECENT_ACTIVITIES]
         ],

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -35,9 +36,9 @@ def compose(
     generated_at: str,
     errors: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The report of ``estate_info``'s fleets and of activity events (newest first in the result).
+    """The report of ``estate_info``'s fleets and of activity events.
 
-    ``apps`` has one entry an application, each with one entry a region; ``cost`` sums the regions' dollars over
+    ``events`` has the activity and what the groups did by themselves (`scaling_events`), newest first. ``apps`` has one entry an application, each with one entry a region; ``cost`` sums the regions' dollars over
     their common basis; ``errors`` says what could not be seen. ``generated_at`` is RFC 3339.
     """
     fleets = sorted(fleets, key=lambda fleet: (fleet["app"], fleet["region"]))
@@ -47,10 +48,55 @@ def compose(
     return {
         "generated_at": generated_at,
         "apps": [{"name": name, "regions": regions} for name, regions in apps.items()],
-        "events": sorted(events, key=lambda event: str(event.get("time", "")), reverse=True),
+        "events": sorted([*events, *scaling_events(fleets)], key=lambda event: str(event.get("time", "")), reverse=True),
         "cost": total_cost([fleet["cost"] for fleet in fleets if fleet.get("cost")]),
         "errors": list(errors),
     }
+
+
+def scaling_events(fleets: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the groups did by themselves, as activity events: one for all like activities of a group in one minute.
+
+    Kinds: ``scaling.launched``, ``scaling.ended`` and ``scaling.failed``. An id is made of group and minute, so that the
+    same activities give the same event.
+    """
+    gathered: dict[tuple[str, str, str, str], list[Mapping[str, Any]]] = {}
+    for fleet in fleets:
+        for activity in fleet.get("activities") or ():
+            ended = activity["description"].startswith("Terminating")
+            kind = "failed" if activity["status"] == "Failed" else "ended" if ended else "launched"
+            key = (fleet["app"], fleet["region"], kind, activity["time"][:16])
+            gathered.setdefault(key, []).append({**activity, "group": fleet["group"]})
+    found = []
+    for (app, region, kind, _minute), alike in gathered.items():
+        first = min(alike, key=lambda activity: activity["time"])
+        count, group = len(alike), first["group"]
+        noun = "instance" if count == 1 else "instances"
+        said = {"launched": f"launched {count} {noun}", "ended": f"ended {count} {noun}"}
+        tried = "once" if count == 1 else f"{count} times"
+        why = (activity["message"] or TIMESTAMP.sub("", activity.get("cause") or "") for activity in alike)
+        found.append(
+            {
+                "id": f"{group}@{region}/{first['time']}/{kind}",
+                "time": first["time"],
+                "app": app,
+                "region": region,
+                "kind": f"scaling.{kind}",
+                "resource": group,
+                "summary": f"The group {said.get(kind) or f'tried in vain to launch, {tried}'}",
+                "reasons": list(dict.fromkeys(reason.strip() for reason in why if reason.strip()))[:3],
+                "before": None,
+                "after": None,
+                "actor": "autoscaling.amazonaws.com",
+                "run": None,
+                "changed": kind != "failed",
+            }
+        )
+    return found
+
+
+TIMESTAMP = re.compile(r"\bAt \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ")
+"""How the sentences of an activity's cause begin; without it, like causes read alike."""
 
 
 def total_cost(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
