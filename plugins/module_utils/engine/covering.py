@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from heapq import heappop, heappush
 from itertools import combinations_with_replacement
 from math import inf
 
@@ -29,7 +28,7 @@ CLOSE_ENOUGH = 1.001
 """Times the bound: from there on, a better plan is not worth the time."""
 
 EFFORT = 60_000
-"""Steps for one problem, each well under a microsecond; four times as many while no plan at all has been found."""
+"""Steps to improve the first plan, each about a microsecond; four times as many are spent on finding one."""
 
 TINY = 1e-9
 
@@ -100,7 +99,7 @@ def _whole(count: float) -> float:
 class _Search:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.effort = EFFORT
+        self.effort = 4 * EFFORT
         self.zone = problem.zone if problem.zone_cap else [""] * len(problem.zone)
         self.family = problem.family if problem.family_cap else [""] * len(problem.family)
         self.pools: list[int] = []
@@ -114,18 +113,19 @@ class _Search:
             return None
         self._round(_Node(), root)
         self._drop_hopeless(root)
-        nodes, made = [(root.bound, 0, _Node(), root)], 0
-        while nodes and (self.effort > 0 or (self.best is None and self.effort > -3 * EFFORT)):
-            bound, _number, node, flow = heappop(nodes)
+        nodes, deep = [(root.bound, _Node(), root)], False
+        while nodes and self.effort > 0:
+            # The most promising first; while there is no plan at all, in turn with the deepest.
+            deep = self.best is None and not deep
+            at = len(nodes) - 1 if deep else min(range(len(nodes)), key=lambda k: nodes[k][0])
+            bound, node, flow = nodes.pop(at)
             if bound * CLOSE_ENOUGH >= self.least:
-                break
+                break  # so are all others: there is a plan, hence this was the lowest bound
             for child in self._branch(node, flow):
                 below = self._relax(child) if self._can_carry(child) else None
-                if below is None or below.bound * CLOSE_ENOUGH >= self.least:
-                    continue
-                self._round(child, below)
-                made += 1
-                heappush(nodes, (below.bound, made, child, below))
+                if below is not None and below.bound * CLOSE_ENOUGH < self.least:
+                    self._round(child, below)
+                    nodes.append((below.bound, child, below))
         return self.best
 
     def _shortlist(self) -> list[int]:
@@ -350,6 +350,9 @@ class _Search:
         fleet.fill(flow.multiplier)
         if not fleet.complete or fleet.total < 1.1 * self.least:
             fleet.improve(flow.bound, 1 if node.low or node.high else 2)
+        if fleet.complete and self.best is None:
+            self.effort = EFFORT
+            fleet.improve(flow.bound, 2)
         if fleet.complete and fleet.total < self.least - TINY:
             self.best, self.least = dict(fleet.counts), fleet.total
 
