@@ -357,7 +357,7 @@ def hostname(instance: dict[str, Any], preferences: list[str]) -> str:
     for preference in preferences:
         if preference == "name":
             preference = "tag:Name"
-        source, _, key = preference.partition(":")
+        source, _colon, key = preference.partition(":")
         value = instance["tags"].get(key) if source == "tag" else instance.get(preference)
         if value:
             return value

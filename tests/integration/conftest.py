@@ -118,6 +118,7 @@ def run_module(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
         arguments = {"ANSIBLE_MODULE_ARGS": {**args, "_ansible_check_mode": check, "_ansible_diff": diff}}
         done = subprocess.run(
             [sys.executable, "-m", f"ansible_collections.{namespace}.{collection}.plugins.modules.{module}"],
+            check=False,
             input=json.dumps(arguments),
             capture_output=True,
             text=True,

@@ -84,7 +84,7 @@ def spot_rows(path: Path) -> dict[tuple[str, str], float]:
     """The last Linux price of each (zone id, type)."""
     text = subprocess.run(["zstdcat", str(path)], check=True, capture_output=True, text=True).stdout
     rows = sorted(csv.reader(text.splitlines(), delimiter="\t"), key=lambda row: row[4])
-    return {(zone_id, kind): float(price) for zone_id, kind, product, price, _ in rows if product == "Linux/UNIX"}
+    return {(zone_id, kind): float(price) for zone_id, kind, product, price, _time in rows if product == "Linux/UNIX"}
 
 
 def family(instance_type: str) -> str:

@@ -38,8 +38,8 @@ def compose(
 ) -> dict[str, Any]:
     """The report of ``estate_info``'s fleets and of activity events.
 
-    ``events`` has the activity and what the groups did by themselves (`scaling_events`), newest first. ``apps`` has one entry an application, each with one entry a region; ``cost`` sums the regions' dollars over
-    their common basis; ``errors`` says what could not be seen. ``generated_at`` is RFC 3339.
+    ``events`` has the activity and what the groups did by themselves (`scaling_events`), newest first. ``apps`` has
+    one entry an application, each with one entry a region; ``cost`` sums the regions' dollars over their common basis; ``errors`` says what could not be seen. ``generated_at`` is RFC 3339.
     """
     fleets = sorted(fleets, key=lambda fleet: (fleet["app"], fleet["region"]))
     apps: dict[str, list[dict[str, Any]]] = {}

@@ -147,7 +147,7 @@ def test_a_changed_base_replaces_instances_step_by_step_launching_first(aws: Any
     aws.asg.update_auto_scaling_group(AutoScalingGroupName="web", MixedInstancesPolicy=more)
     assert aws.mix() == {"on_demand": 1, "spot": 5}
     least, steps = 6, set()
-    for _ in range(60):
+    for _attempt in range(60):
         aws.advance(10)
         least = min(least, aws.states().get("InService", 0))
         steps.add(tuple(sorted(aws.mix().items())))
@@ -179,7 +179,7 @@ def test_protected_instances_stay(aws: Any) -> None:
 def test_what_dies_or_is_unhealthy_is_replaced(aws: Any) -> None:
     aws.make_group(desired=3)
     aws.advance(31)
-    first, second, _ = [i["InstanceId"] for i in aws.group()["Instances"]]
+    first, second, _third = [i["InstanceId"] for i in aws.group()["Instances"]]
     aws.ec2.terminate_instances(InstanceIds=[first])
     aws.asg.set_instance_health(InstanceId=second, HealthStatus="Unhealthy")
     ids = [i["InstanceId"] for i in aws.group()["Instances"]]
@@ -249,7 +249,7 @@ def test_hooks_hold_an_instance_until_completed_or_out_of_time(aws: Any) -> None
 def test_standby_attach_and_detach_move_the_desired_capacity(aws: Any) -> None:
     aws.make_group(desired=3)
     aws.advance(31)
-    one, two, _ = [i["InstanceId"] for i in aws.group()["Instances"]]
+    one, two, _three = [i["InstanceId"] for i in aws.group()["Instances"]]
     named = {"AutoScalingGroupName": "web"}
     aws.asg.enter_standby(**named, InstanceIds=[one], ShouldDecrementDesiredCapacity=True)
     assert (aws.group()["DesiredCapacity"], aws.states()) == (2, {"Standby": 1, "InService": 2})

@@ -35,6 +35,7 @@ def test_bad_arguments_are_clear_errors(sandbox, arguments, message):
         text=True,
         env={"PYTHONPATH": str(SANDBOX)},
         timeout=60,
+        check=False,
     )
     assert done.returncode != 0
     assert message in done.stderr
@@ -48,6 +49,7 @@ def test_a_taken_port_is_a_clear_error(sandbox):
         text=True,
         env={"PYTHONPATH": str(SANDBOX)},
         timeout=60,
+        check=False,
     )
     assert done.returncode != 0
     assert "cannot be used" in done.stderr and "--port" in done.stderr
@@ -63,7 +65,7 @@ def test_it_ends_cleanly_when_told_to():
     )
     assert "ready" in process.stdout.readline()
     process.terminate()
-    _, errors = process.communicate(timeout=10)
+    _output, errors = process.communicate(timeout=10)
     assert process.returncode == 0
     assert errors == ""
 

@@ -11,15 +11,16 @@ ONCE = Config(retries={"total_max_attempts": 1, "mode": "standard"})
 
 def call(sandbox, service, config=ONCE):
     client = sandbox.client(service, config=config)
-    return {
-        "ec2": lambda: client.describe_vpcs(),
-        "autoscaling": lambda: client.describe_auto_scaling_groups(),
-        "elbv2": lambda: client.describe_load_balancers(),
-        "iam": lambda: client.list_roles(),
-        "ssm": lambda: client.describe_parameters(),
-        "codedeploy": lambda: client.list_applications(),
-        "s3": lambda: client.list_buckets(),
-    }[service]()
+    operation = {
+        "ec2": "describe_vpcs",
+        "autoscaling": "describe_auto_scaling_groups",
+        "elbv2": "describe_load_balancers",
+        "iam": "list_roles",
+        "ssm": "describe_parameters",
+        "codedeploy": "list_applications",
+        "s3": "list_buckets",
+    }[service]
+    return getattr(client, operation)()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_the_rate_is_kept_and_follows_the_seed(fresh):
         fresh.post("/sandbox/reset")
         fresh.post("/sandbox/faults", rules=[{"kind": "throttle", "rate": 0.3}])
         outcome = []
-        for _ in range(100):
+        for _attempt in range(100):
             try:
                 client.list_roles()
                 outcome.append(1)

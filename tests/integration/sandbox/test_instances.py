@@ -109,7 +109,7 @@ def test_wrong_requests_are_refused_and_hold_no_place(
 
 
 def test_a_client_token_makes_a_launch_idempotent(aws: Any, refused: Any) -> None:
-    first, again = (run(aws, ClientToken="one")[0]["InstanceId"] for _ in range(2))
+    first, again = (run(aws, ClientToken="one")[0]["InstanceId"] for _attempt in range(2))
     assert first == again
     assert refused(run, aws=aws, ClientToken="one", InstanceType="c5.large")[0] == "IdempotentParameterMismatch"
 

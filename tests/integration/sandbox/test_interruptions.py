@@ -66,7 +66,7 @@ def test_a_rebalance_recommendation_takes_nothing_away(aws: Any) -> None:
 
 def test_room_that_is_taken_away_interrupts_the_newest_above_it_once(aws: Any) -> None:
     url = aws.queue("warnings", {"detail-type": [WARNING]})
-    first, second, third = (spot(aws)[0] for _ in range(3))
+    first, second, third = (spot(aws)[0] for _number in range(3))
     other = spot(aws, kind="c5.large")[0]
     answer = aws.room(1, instance_type="m5.large")
     assert [(p["zone"], p["instances"]) for p in answer["interrupted"]] == [("us-east-1a", 2)]

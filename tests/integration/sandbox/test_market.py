@@ -54,11 +54,11 @@ class TestFigures:
     def test_a_price_stands_for_hours_and_history_tells_the_same(self):
         pool = ("us-east-1", "us-east-1a", "m5.large")
         rows = market.history(*pool, NOW - timedelta(days=90), NOW)
-        times = [when for when, _ in rows]
+        times = [when for when, _price in rows]
         assert times == sorted(times, reverse=True)
         assert times[-1] <= NOW - timedelta(days=90) < times[-2]
         assert min(a - b for a, b in zip(times, times[1:])) > timedelta(minutes=45)
-        assert len({price for _, price in rows}) > 20
+        assert len({price for _when, price in rows}) > 20
         assert market.spot_price(*pool, NOW) == rows[0][1]
         for when, price in rows[:50]:
             assert market.spot_price(*pool, when) == price

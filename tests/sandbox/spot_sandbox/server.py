@@ -37,7 +37,7 @@ class Handler(MotoRequestHandler):
             self.close_connection = True
             return
         status, headers = began
-        code, _, reason = status.partition(" ")
+        code, _space, reason = status.partition(" ")
         self.send_response(int(code), reason)
         names = set()
         for name, value in headers:

@@ -32,7 +32,7 @@ def emit(region: str, source: str, detail_type: str, detail: dict[str, Any], res
 
 def send(arn: str, message: str, group_id: str | None = None) -> None:
     """One message to a queue or a topic; one that was deleted gets none, as in AWS."""
-    _, _, service, region, account, name = arn.split(":", 5)
+    _arn, _partition, service, region, account, name = arn.split(":", 5)
     if service == "sqs" and name in sqs_backends[account][region].queues:
         sqs_backends[account][region].send_message(queue_name=name, message_body=message, group_id=group_id)
     if service == "sns" and arn in sns_backends[account][region].topics:

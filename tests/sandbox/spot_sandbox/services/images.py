@@ -32,7 +32,7 @@ def image_id(region: str, name: str) -> str:
 
 
 def _load_images(self: Any) -> None:
-    for name, architecture, owner, _ in IMAGES:
+    for name, architecture, owner, _path in IMAGES:
         ami_id = image_id(self.region_name, name)
         self.amis[ami_id] = Ami(
             self,
@@ -55,7 +55,7 @@ def _load_images(self: Any) -> None:
 
 def _load_parameters(self: Any) -> None:
     """Only parameters whose image exists."""
-    for name, _, _, path in IMAGES:
+    for name, _architecture, _owner, path in IMAGES:
         parameter = Parameter(
             account_id=self.account_id,
             name=path,

@@ -91,9 +91,9 @@ class ByCore(fleet.InventoryModule):
 
     _compose = Constructable._compose
 
-    def _construct_groups(self, groups, keyed_groups, variables, host, strict):
-        self._add_host_to_composed_groups(groups, variables, host.name, strict=strict)
-        self._add_host_to_keyed_groups(keyed_groups, variables, host.name, strict=strict)
+    def _construct_groups(self, groups, keyed_groups, instance, host, strict):
+        self._add_host_to_composed_groups(groups, instance, host.name, strict=strict)
+        self._add_host_to_keyed_groups(keyed_groups, instance, host.name, strict=strict)
 
 
 FOUND = [

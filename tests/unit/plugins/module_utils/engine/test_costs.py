@@ -25,8 +25,8 @@ def stay(begin, end=None, lifecycle="spot", kind="m5.large", capacity=2, name="i
     return Stay(name, "a", kind, lifecycle, capacity, at(begin), at(begin), None if end is None else at(end))
 
 
-def of(stays, hours=10, target=4, base=0, spot=SPOT):
-    return cost(stays, spot, ON_DEMAND, START, at(hours), target, base)
+def of(stays, hours=10, target=4, base=0, spot=None):
+    return cost(stays, SPOT if spot is None else spot, ON_DEMAND, START, at(hours), target, base)
 
 
 def test_spot_and_on_demand_at_their_prices():
@@ -69,7 +69,7 @@ def test_nothing_ran():
 
 def test_sums_are_exactly_their_parts_and_saving_never_beats_the_prices():
     dice = random.Random(1)
-    for _ in range(50):
+    for _problem in range(50):
         stays = []
         for number in range(20):
             begin = dice.uniform(-2, 9)
