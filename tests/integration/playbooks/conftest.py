@@ -143,8 +143,6 @@ LISTS = (
     ("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", "AutoScalingGroupName"),
     ("elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
     ("elbv2", "describe_target_groups", "TargetGroups", "TargetGroupName"),
-    ("ssm", "describe_parameters", "Parameters", "Name"),
-    ("sqs", "list_queues", "QueueUrls", "QueueUrl"),
 )
 
 

@@ -63,7 +63,7 @@ def check_template(project: Project) -> dict[str, Any]:
     assert data["MetadataOptions"]["HttpTokens"] == "required"
     [disk] = data["BlockDeviceMappings"]
     assert (disk["Ebs"]["Encrypted"], disk["Ebs"]["VolumeType"]) == (True, "gp3")
-    assert data["IamInstanceProfile"]["Name"] == f"{NAME}-{REGION}"
+    assert data["IamInstanceProfile"]["Arn"].endswith(f":instance-profile/{NAME}-{REGION}")
     return data
 
 
