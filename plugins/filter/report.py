@@ -68,6 +68,7 @@ def page(content: Mapping[str, Any], template: str) -> str:
         loader=FileSystemLoader(path.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["chart"] = engine.chart
+    environment.tests["moves"] = lambda kind: kind.startswith(("capacity.", "scaling."))
     return environment.get_template(path.name).render(report=content)
 
 

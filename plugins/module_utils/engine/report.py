@@ -39,7 +39,8 @@ def compose(
     """The report of ``estate_info``'s fleets and of activity events.
 
     ``events`` has the activity and what the groups did by themselves (`scaling_events`), newest first. ``apps`` has
-    one entry an application, each with one entry a region; ``cost`` sums the regions' dollars over their common basis; ``errors`` says what could not be seen. ``generated_at`` is RFC 3339.
+    one entry an application, each with one entry a region; ``cost`` sums the regions' dollars over their common
+    basis; ``errors`` says what could not be seen. ``generated_at`` is RFC 3339.
     """
     fleets = sorted(fleets, key=lambda fleet: (fleet["app"], fleet["region"]))
     apps: dict[str, list[dict[str, Any]]] = {}
@@ -57,7 +58,9 @@ def compose(
 def scaling_events(fleets: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What the groups did by themselves, as activity events: one for all like activities of a group in one minute.
 
-    Kinds: ``scaling.launched``, ``scaling.ended`` and ``scaling.failed``. An id is made of group and minute, so that the
+    Attempts in vain, which a group repeats as long as there is no capacity, are one event an hour.
+
+    Kinds: ``scaling.launched``, ``scaling.ended`` and ``scaling.failed``. An id is made of group and time, so that the
     same activities give the same event.
     """
     gathered: dict[tuple[str, str, str, str], list[Mapping[str, Any]]] = {}
@@ -65,10 +68,11 @@ def scaling_events(fleets: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for activity in fleet.get("activities") or ():
             ended = activity["description"].startswith("Terminating")
             kind = "failed" if activity["status"] == "Failed" else "ended" if ended else "launched"
-            key = (fleet["app"], fleet["region"], kind, activity["time"][:16])
+            window = activity["time"][: len("2026-01-31T11" if kind == "failed" else "2026-01-31T11:00")]
+            key = (fleet["app"], fleet["region"], kind, window)
             gathered.setdefault(key, []).append({**activity, "group": fleet["group"]})
     found = []
-    for (app, region, kind, _minute), alike in gathered.items():
+    for (app, region, kind, _window), alike in gathered.items():
         first = min(alike, key=lambda activity: activity["time"])
         count, group = len(alike), first["group"]
         noun = "instance" if count == 1 else "instances"
@@ -83,7 +87,7 @@ def scaling_events(fleets: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "region": region,
                 "kind": f"scaling.{kind}",
                 "resource": group,
-                "summary": f"The group {said.get(kind) or f'tried in vain to launch, {tried}'}",
+                "summary": f"The group {said.get(kind) or f'tried in vain to launch instances, {tried}'}",
                 "reasons": list(dict.fromkeys(reason.strip() for reason in why if reason.strip()))[:3],
                 "before": None,
                 "after": None,

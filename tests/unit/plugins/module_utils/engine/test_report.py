@@ -56,18 +56,19 @@ def activity(time, status, description, message="", cause=""):
     return {"time": time, "status": status, "description": description, "message": message, "cause": cause}
 
 
-def test_like_activities_of_a_minute_are_one_event():
+def test_like_activities_close_together_are_one_event():
     lost = "At 2026-01-31T11:00:{:02}Z an instance was taken out of service."
     activities = [
         activity("2026-01-31T11:00:05.000Z", "Successful", "Terminating EC2 instance: i-1", cause=lost.format(5)),
         activity("2026-01-31T11:00:02.000Z", "Successful", "Terminating EC2 instance: i-2", cause=lost.format(2)),
         activity("2026-01-31T11:00:30.000Z", "Failed", "Launching a new EC2 instance", message="No capacity."),
+        activity("2026-01-31T11:09:30.000Z", "Failed", "Launching a new EC2 instance", message="No capacity."),
         activity("2026-01-31T11:02:00.000Z", "Successful", "Launching a new EC2 instance: i-3"),
     ]
     events = scaling_events([fleet("web", "us-east-1", group="g", activities=activities)])
     assert [(event["kind"], event["time"][11:19], event["summary"], event["reasons"]) for event in events] == [
         ("scaling.ended", "11:00:02", "The group ended 2 instances", ["an instance was taken out of service."]),
-        ("scaling.failed", "11:00:30", "The group tried in vain to launch, once", ["No capacity."]),
+        ("scaling.failed", "11:00:30", "The group tried in vain to launch instances, 2 times", ["No capacity."]),
         ("scaling.launched", "11:02:00", "The group launched 1 instance", []),
     ]
 
