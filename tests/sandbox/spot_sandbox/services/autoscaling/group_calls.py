@@ -119,7 +119,7 @@ class GroupCalls(Calls):
             if name == "tag-key":
                 groups = [g for g in groups if any(map(match, g.tags))]
             elif name == "tag-value":
-                groups = [g for g in groups if any(match(value) for value, _ in g.tags.values())]
+                groups = [g for g in groups if any(match(value) for value, _propagated in g.tags.values())]
             elif name.startswith("tag:"):
                 groups = [g for g in groups if match(g.tags.get(name[4:], (None, False))[0])]
             else:

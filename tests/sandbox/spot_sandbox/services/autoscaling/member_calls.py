@@ -87,7 +87,7 @@ class MemberCalls(Calls):
                 raise invalid(f"Invalid Instance ID(s): [{instance_id}] specified: it is not running in {self.region}")
             if any(instance_id in g.members for g in self._groups()):
                 raise invalid(f"Instance {instance_id} is already part of an AutoScalingGroup")
-            _, zone, instance_type, lifecycle = record.pool
+            _region, zone, instance_type, lifecycle = record.pool
             weight = weights.get(instance_type, 1)
             weighted = str(weight) if any("WeightedCapacity" in o for o in group.overrides) else None
             joining.append(

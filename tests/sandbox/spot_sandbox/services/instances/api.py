@@ -127,7 +127,7 @@ class Instances(EC2Response):
         if not defaults and not zone:
             raise EC2ClientError(
                 "VPCIdNotSpecified",
-                "No default VPC for this user. GroupName is only supported for EC2-Classic" " and default VPC.",
+                "No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.",
             )
         raise scarce(self.region, None, spec["InstanceType"], lifecycle)
 
