@@ -1,4 +1,4 @@
-"""One file for each AWS service or part of one; what a file adds, it declares in module-level names, all optional:
+"""One file or package for each AWS service or part of one; what a file adds, it declares in module-level names, all optional:
 
 ``RESPONSES``  ``{service: class}``: a subclass of moto's response class, or of ``BaseResponse`` for what moto lacks.
                Classes of several files for one service are combined by inheritance, in the order of their names.
