@@ -15,7 +15,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 APT_INSTALL := $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o APT::Install-Recommends=false install -y
 EXPORT = tests/gates/export.sh build/tree/$@
 
-.PHONY: help setup demo test lint sanity units docs changelog importer contract integration demo-check bench lock clean
+.PHONY: help setup demo test lint sanity units docs changelog importer contract integration molecule demo-check bench lock clean
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
@@ -71,6 +71,9 @@ contract: setup ## Test what no linter sees: interfaces, defaults, names, exampl
 
 integration: setup ## Test modules, plugins and playbooks against the sandbox
 	@python -m pytest -q -n 2 --dist loadfile tests/integration
+
+molecule: setup ## Test the roles that act on hosts
+	@molecule test
 
 demo-check: setup debian-chromium ## Run the demo, assert its result, and look at its page in Chromium
 	@python tests/demo/run.py

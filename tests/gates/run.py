@@ -23,6 +23,7 @@ GATES = {  # the cores that each keeps busy; those that take long come first
     "integration": 2,
     "demo-check": 2,
     "sanity": 1,
+    "molecule": 1,
     "lint": 1,
     "units": 1,
     "importer": 1,
