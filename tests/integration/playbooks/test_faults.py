@@ -9,17 +9,15 @@ from typing import Any
 
 import pytest
 
-from .conftest import ENVIRONMENT, REGION, WEB, WORKER, Project
+from .conftest import REGION, WEB, WORKER, Project
 
 
 def check_nothing_is_there_twice(project: Project, before: dict[str, list[str]]) -> None:
-    """One of everything, and then a run that changes nothing."""
     now = project.resources()
-    assert len(now[f"{REGION} Vpcs"]) == len(before[f"{REGION} Vpcs"]) + 1
-    assert len(now[f"{REGION} InternetGateways"]) == len(before[f"{REGION} InternetGateways"]) + 1
-    assert len(now[f"{REGION} Subnets"]) == len(before[f"{REGION} Subnets"]) + 3
+    for kind, number in {"Vpcs": 1, "InternetGateways": 1, "Subnets": 3, "AutoScalingGroups": 1}.items():
+        assert len(now[f"{REGION} {kind}"]) == len(before[f"{REGION} {kind}"]) + number, kind
     assert all(len(names) == len(set(names)) for names in project.ours().values())
-    assert set(project.onboard().changed.values()) == {0}
+    assert not [name for name in now[f"{REGION} LaunchTemplates"] if name.endswith("-lock")]
 
 
 def test_onboarding_survives_throttling_of_every_third_call(project: Project) -> None:
@@ -41,8 +39,8 @@ def test_after_an_error_in_the_middle_the_next_run_completes(project: Project) -
     assert "CreateTargetGroup" in run.words
     project.sandbox.post("/sandbox/faults", rules=[])
     project.onboard()
-    assert project.ours()[f"{REGION} AutoScalingGroups"] == [f"{ENVIRONMENT}-web"]
     check_nothing_is_there_twice(project, before)
+    assert set(project.onboard().changed.values()) == {0}
 
 
 def test_two_onboardings_at_once_make_one_application(project: Project) -> None:
@@ -70,9 +68,6 @@ def test_after_a_kill_the_next_run_completes(
     project.onboard(network_lock_seconds=3)
 
     check_nothing_is_there_twice(project, before)
-    run = project.play("app_offboard", app_offboard_confirm=True)
-    assert run.code == 0, run.output
-    assert project.resources() == before
 
 
 @pytest.mark.parametrize(
@@ -109,5 +104,3 @@ def test_an_action_that_is_denied_half_way_is_named(project: Project) -> None:
     run = project.play("app_onboard")
     assert run.code != 0
     assert "iam:CreateRole" in run.words, run.output
-    project.sandbox.post("/sandbox/faults", rules=[])
-    project.onboard()

@@ -17,19 +17,29 @@ def test_offboarding_removes_all_that_was_made_and_nothing_else(
     ec2.create_security_group(GroupName=f"{ENVIRONMENT}-web", Description="another's of the same name", VpcId=vpc)
     before = project.resources()
     project.app(WEB)
+    project.app(WORKER)
     project.onboard()
 
     asked = project.play("app_offboard")
     assert asked.code != 0
     assert "Nothing was removed" in asked.words
-    assert f"{ENVIRONMENT}-web" in project.ours()[f"{REGION} AutoScalingGroups"]
+    assert len(project.ours()[f"{REGION} AutoScalingGroups"]) == 2
 
     project.sandbox.post("/sandbox/calls/reset")
-    killed = project.start("app_offboard", app_offboard_confirm=True)
+    killed = project.start("app_offboard", apps="web", app_offboard_confirm=True)
     until("elbv2", "DeleteLoadBalancer")
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    assert project.resources() != before
+
+    run = project.play("app_offboard", apps="web", app_offboard_confirm=True)
+    assert run.code == 0, run.output
+    left = project.ours()
+    assert {name for names in left.values() for name in names if name.startswith(f"{ENVIRONMENT}-web")} == {
+        f"{ENVIRONMENT}-web"  # the other's
+    }
+    assert left[f"{REGION} AutoScalingGroups"] == [f"{ENVIRONMENT}-worker"]
+    vpcs = f"{REGION} Vpcs"
+    assert len(project.resources()[vpcs]) == len(before[vpcs]) + 1, "the worker still uses the network"
 
     run = project.play("app_offboard", app_offboard_confirm=True)
     assert run.code == 0, run.output
@@ -39,18 +49,3 @@ def test_offboarding_removes_all_that_was_made_and_nothing_else(
     again = project.play("app_offboard", app_offboard_confirm=True)
     assert again.code == 0, again.output
     assert set(again.changed.values()) == {0}, again.output
-
-
-def test_the_network_stays_while_another_application_uses_it(project: Project) -> None:
-    before = project.resources()
-    project.app(WORKER)
-    project.app({**WORKER, "name": "other"})
-    project.onboard()
-
-    assert project.play("app_offboard", apps="worker", app_offboard_confirm=True).code == 0
-    left = project.ours()
-    assert left[f"{REGION} AutoScalingGroups"] == [f"{ENVIRONMENT}-other"]
-    assert len(project.resources()[f"{REGION} Vpcs"]) == len(before[f"{REGION} Vpcs"]) + 1
-
-    assert project.play("app_offboard", apps="other", app_offboard_confirm=True).code == 0
-    assert project.resources() == before

@@ -6,6 +6,8 @@ import base64
 import stat
 from typing import Any
 
+import yaml
+
 from .conftest import ENVIRONMENT, REGION, WEB, Project
 
 NAME = f"{ENVIRONMENT}-web"
@@ -15,13 +17,19 @@ def test_onboarding_makes_the_application_and_again_changes_nothing(project: Pro
     (project.directory / "apps" / "code").mkdir()
     project.write("apps/code/hello.py", "application = None\n")
     permission = {"actions": ["sqs:SendMessage"], "resources": ["arn:aws:sqs:*:*:jobs"]}
-    project.app({**WEB, "runtime": {**WEB["runtime"], "source": "code"}, "permissions": [permission]})
+    project.app(
+        {
+            **WEB,
+            "runtime": {**WEB["runtime"], "source": "code", "environment": {"GREETING": "hello world"}},
+            "permissions": [permission],
+        }
+    )
 
     project.onboard()
 
     check_network(project)
     template = check_template(project)
-    assert "hello.py" in base64.b64decode(template["UserData"]).decode()
+    check_start(yaml.safe_load(base64.b64decode(template["UserData"])))
     check_balancer(project)
     check_role(project, [permission])
     group = project.sandbox.client("autoscaling", REGION).describe_auto_scaling_groups()["AutoScalingGroups"][0]
@@ -37,6 +45,16 @@ def test_onboarding_makes_the_application_and_again_changes_nothing(project: Pro
     assert set(again.changed.values()) == {0}, again.output
     assert project.writes() == []
     assert key.read_text() == private
+
+
+def check_start(cloud_config: dict[str, Any]) -> None:
+    files = {file["path"]: file for file in cloud_config["write_files"]}
+    assert base64.b64decode(files["/opt/web/hello.py"]["content"]) == b"application = None\n"
+    unit = files["/etc/systemd/system/web.service"]["content"].splitlines()
+    assert "ExecStart=/usr/bin/gunicorn --bind 0.0.0.0:8000 hello:application" in unit
+    assert "DynamicUser=yes" in unit
+    assert files["/etc/default/web"]["content"] == "GREETING=hello world\n"
+    assert "gunicorn" in cloud_config["packages"]
 
 
 def check_network(project: Project) -> None:
