@@ -146,6 +146,14 @@ LISTS = (
 )
 
 
+def check_nothing_is_there_twice(project: Project, before: dict[str, list[str]]) -> None:
+    now = project.resources()
+    for kind, number in {"Vpcs": 1, "InternetGateways": 1, "Subnets": 3, "AutoScalingGroups": 1}.items():
+        assert len(now[f"{REGION} {kind}"]) == len(before[f"{REGION} {kind}"]) + number, kind
+    assert all(len(names) == len(set(names)) for names in project.ours().values())
+    assert not [name for name in now[f"{REGION} LaunchTemplates"] if name.endswith("-lock")]
+
+
 @pytest.fixture
 def project(fresh: Any, tmp_path: Path) -> Project:
     """An empty inventory, and an empty account."""
