@@ -37,10 +37,7 @@ def active(aws: Any, fleet: str) -> list[str]:
 
 
 def test_a_fleet_maintains_its_parts(aws: Any) -> None:
-    tags = [
-        {"ResourceType": "fleet", "Tags": [{"Key": "spot.platform/app", "Value": "web"}]},
-        {"ResourceType": "instance", "Tags": [{"Key": "spot.platform/app", "Value": "web"}]},
-    ]
+    tags = [{"ResourceType": "fleet", "Tags": [{"Key": "spot.platform/app", "Value": "web"}]}]
     fleet = make(aws, 6, 2, TagSpecifications=tags)["FleetId"]
     found = shown(aws, fleet)
     assert (found["FulfilledCapacity"], found["FulfilledOnDemandCapacity"], found["ActivityStatus"]) == (
@@ -80,7 +77,11 @@ def test_without_spot_it_says_so_keeps_trying_and_can_be_covered_by_on_demand(aw
     assert (found["FulfilledCapacity"], found["FulfilledOnDemandCapacity"]) == (6.0, 1.0)
     history = aws.ec2.describe_fleet_history(FleetId=fleet, StartTime="2020-01-01T00:00:00Z")["HistoryRecords"]
     seen = {(r["EventType"], r["EventInformation"]["EventSubType"]) for r in history}
-    assert {("fleet-change", "submitted"), ("instance-change", "launched"), ("instance-change", "interrupted")} <= seen
+    assert {
+        ("fleet-change", "submitted"),
+        ("instance-change", "launched"),
+        ("instance-change", "termination_notified"),
+    } <= seen
 
 
 def test_weights_fill_a_fleet(aws: Any) -> None:
@@ -130,7 +131,6 @@ def test_a_warned_instance_is_replaced_before_it_goes(aws: Any) -> None:
 
 def test_wrong_fleets_are_refused(aws: Any, refused: Any) -> None:
     assert refused(make, aws=aws, total=1, on_demand=2)[0] == "InvalidTargetCapacitySpecification"
-    assert refused(make, aws=aws, total=1, on_demand=0, kind="request")[0] == "UnsupportedOperation"
     twice = configs(aws)
     twice[0]["Overrides"] = [{"InstanceType": "m5.large", "SubnetId": aws.subnets[0]}] * 2
     assert refused(make, aws=aws, total=1, on_demand=0, LaunchTemplateConfigs=twice)[0] == "InvalidFleetConfig"
