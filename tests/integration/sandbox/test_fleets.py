@@ -105,6 +105,55 @@ def test_an_instant_fleet_answers_with_its_instances_and_errors(aws: Any) -> Non
     assert aws.ec2.describe_fleets()["Fleets"] == []
 
 
+@pytest.mark.parametrize("strategy", ["lowest-price", "price-capacity-optimized"])
+def test_an_instant_fleet_names_the_override_of_every_pool_that_gave_or_refused(aws: Any, strategy: str) -> None:
+    for kind in ("m5.large", "c5.large"):
+        for zone in aws.zones:
+            aws.room(1 if (kind, zone) == ("c5.large", aws.zones[1]) else 0, instance_type=kind, zone=zone)
+    answer = make(aws, 2, 0, "instant", SpotOptions={"AllocationStrategy": strategy})
+    (given,) = answer["Instances"]
+    override = given["LaunchTemplateAndOverrides"]["Overrides"]
+    assert (override["InstanceType"], override["SubnetId"]) == ("c5.large", aws.subnets[1])
+    assert (given["InstanceType"], given["Lifecycle"], len(given["InstanceIds"])) == ("c5.large", "spot", 1)
+    where = dict(zip(aws.subnets, aws.zones, strict=True))
+    refusing = [e["LaunchTemplateAndOverrides"] for e in answer["Errors"]]
+    pools = {(r["Overrides"]["InstanceType"], r["Overrides"]["SubnetId"]) for r in refusing}
+    assert pools == {(kind, subnet) for kind in ("m5.large", "c5.large") for subnet in aws.subnets}
+    assert all(r["Overrides"]["AvailabilityZone"] == where[r["Overrides"]["SubnetId"]] for r in refusing)
+    assert {r["LaunchTemplateSpecification"]["LaunchTemplateId"] for r in refusing} == {aws.template}
+    assert len(refusing) == 6
+    aws.room(None)
+    aws.ec2.terminate_instances(InstanceIds=given["InstanceIds"])
+    aws.advance(600)
+    assert active(aws, answer["FleetId"]) == []
+
+
+def test_an_instant_fleet_tells_of_a_pool_without_room_though_another_served(aws: Any) -> None:
+    aws.room(0, lifecycle="on_demand", instance_type="m5.large")
+    ranked = configs(aws)
+    for override in ranked[0]["Overrides"]:
+        override["Priority"] = {"m5.large": 1.0, "c5.large": 2.0}[override["InstanceType"]]
+    more = {"LaunchTemplateConfigs": ranked, "OnDemandOptions": {"AllocationStrategy": "prioritized"}}
+    answer = make(aws, 1, 1, "instant", **more)
+    assert [(i["InstanceType"], i["Lifecycle"]) for i in answer["Instances"]] == [("c5.large", "on-demand")]
+    assert {(e["Lifecycle"], e["ErrorCode"]) for e in answer["Errors"]} == {
+        ("on-demand", "InsufficientInstanceCapacity")
+    }
+    assert {e["LaunchTemplateAndOverrides"]["Overrides"]["InstanceType"] for e in answer["Errors"]} == {"m5.large"}
+
+
+def test_a_one_time_fleet_waits_for_room_but_replaces_nothing(aws: Any) -> None:
+    aws.room(0)
+    fleet = make(aws, 2, 0, "request")["FleetId"]
+    assert active(aws, fleet) == []
+    aws.room(None)
+    aws.advance(61)
+    assert shown(aws, fleet)["FulfilledCapacity"] == 2.0
+    aws.ec2.terminate_instances(InstanceIds=active(aws, fleet)[:1])
+    aws.advance(600)
+    assert len(active(aws, fleet)) == 1
+
+
 def test_deleting_ends_the_instances_if_told_to(aws: Any) -> None:
     ended, left = make(aws, 2, 0)["FleetId"], make(aws, 1, 0)["FleetId"]
     going, staying = active(aws, ended), active(aws, left)
@@ -116,7 +165,7 @@ def test_deleting_ends_the_instances_if_told_to(aws: Any) -> None:
     assert {i["State"]["Name"] for i in aws.instances(staying)} == {"running"}
     assert (shown(aws, ended)["FleetState"], shown(aws, left)["FleetState"]) == ("deleted", "deleted_running")
     aws.ec2.terminate_instances(InstanceIds=staying)
-    assert active(aws, left) == []
+    assert (active(aws, left), shown(aws, left)["FleetState"]) == ([], "deleted")
 
 
 def test_a_warned_instance_is_replaced_before_it_goes(aws: Any) -> None:
@@ -131,6 +180,8 @@ def test_a_warned_instance_is_replaced_before_it_goes(aws: Any) -> None:
 
 def test_wrong_fleets_are_refused(aws: Any, refused: Any) -> None:
     assert refused(make, aws=aws, total=1, on_demand=2)[0] == "InvalidTargetCapacitySpecification"
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "app", "Value": "web"}]}]
+    assert refused(make, aws=aws, total=1, on_demand=0, TagSpecifications=tags)[0] == "InvalidParameterValue"
     twice = configs(aws)
     twice[0]["Overrides"] = [{"InstanceType": "m5.large", "SubnetId": aws.subnets[0]}] * 2
     assert refused(make, aws=aws, total=1, on_demand=0, LaunchTemplateConfigs=twice)[0] == "InvalidFleetConfig"
