@@ -167,8 +167,9 @@ class GroupCalls(Calls):
     # tags
 
     def create_or_update_tags(self) -> ActionResult:
-        for tag in self._get_param("Tags") or []:
-            group = self._group(tag["ResourceId"])
+        tags = self._get_param("Tags") or []
+        groups = [self._group(tag["ResourceId"]) for tag in tags]  # all or none
+        for group, tag in zip(groups, tags, strict=True):
             propagate = tag.get("PropagateAtLaunch")
             if propagate is None:
                 propagate = group.tags.get(tag["Key"], ("", False))[1]

@@ -37,6 +37,7 @@ def settle(group: Group) -> None:
             _scale_in(group)
         group.because = ""
         _mend_mix(group)
+        _leave_zones(group)
     _book(group)
 
 
@@ -50,6 +51,8 @@ def _book(group: Group) -> None:
         due.append(group.retry_at)
     if group.mix_wrong_since is not None:
         due.append(max(group.retry_at, group.mix_wrong_since + REPLACE_AFTER))
+    if group.retry_at > clock.time() and _outside(group):
+        due.append(group.retry_at)
     if due:
         group.timer = clock.call_later(max(1.0, min(due) - clock.time()), settle, group)
 
@@ -121,6 +124,7 @@ def _victim(group: Group, ready: list[Member]) -> Member:
     have = weight_of(m for m in group.counted() if m.lifecycle == "on_demand")
     over = "on_demand" if have > wanted else "spot"
     choice = [m for m in ready if m.lifecycle == over] or ready
+    choice = [m for m in _outside(group) if m in choice] or choice
     loads: Counter[str] = Counter()
     for member in group.counted():
         loads[member.zone] += member.weight
@@ -139,7 +143,9 @@ def _drop_dead(group: Group) -> None:
     for member in list(group.members.values()):
         record = instances.RECORDS.get(member.id)
         gone = record is None or record.ended is not None or not record.holds_place
-        if gone or (member.health == "Unhealthy" and "ReplaceUnhealthy" not in group.suspended):
+        if gone and "HealthCheck" in group.suspended and not member.state.startswith("Terminating"):
+            continue
+        if gone or (member.health == "Unhealthy" and not {"ReplaceUnhealthy", "Terminate"} & group.suspended):
             if member.state.startswith("Terminating") and not gone:
                 continue
             if not member.state.startswith("Terminating"):
@@ -181,6 +187,25 @@ def _mend_mix(group: Group) -> None:
     step = min(abs(off), max(1, group.desired // 10))
     group.replacing = True
     _launch(group, step if off > 0 else 0, step if off < 0 else 0)
+
+
+def _outside(group: Group) -> list[Member]:
+    """The members that are to leave zones that the group no longer lists; none while AZRebalance is suspended."""
+    if "AZRebalance" in group.suspended:
+        return []
+    return [m for m in group.counted() if m.zone not in group.zones and not m.protected]
+
+
+def _leave_zones(group: Group) -> None:
+    """Replace some of the members outside the group's zones by others of their purchase option, launching first."""
+    leaving = _outside(group)[: max(1, group.desired // 10)]
+    if not leaving or clock.time() < group.retry_at or {"Launch", "Terminate"} & group.suspended:
+        return
+    if any(m.state != "InService" for m in group.counted()):
+        return
+    group.replacing = True
+    on_demand = weight_of(m for m in leaving if m.lifecycle == "on_demand")
+    _launch(group, on_demand, weight_of(leaving) - on_demand)
 
 
 def _ended(region: str, ids: list[str], cause: str) -> None:

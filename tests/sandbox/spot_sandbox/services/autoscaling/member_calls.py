@@ -88,6 +88,11 @@ class MemberCalls(Calls):
             if any(instance_id in g.members for g in self._groups()):
                 raise invalid(f"Instance {instance_id} is already part of an AutoScalingGroup")
             _region, zone, instance_type, lifecycle = record.pool
+            if zone not in group.zones:
+                raise invalid(
+                    f"The instance {instance_id} is in {zone}: AutoScalingGroup {group.name} is in"
+                    f" {', '.join(group.zones)}"
+                )
             weight = weights.get(instance_type, 1)
             weighted = str(weight) if any("WeightedCapacity" in o for o in group.overrides) else None
             joining.append(
@@ -113,6 +118,9 @@ class MemberCalls(Calls):
         leaving = self._members(group)
         if len(leaving) > 20:
             raise invalid("At most 20 instances can be detached in one call")
+        for member in leaving:
+            if member.state not in ("InService", "Standby"):
+                raise invalid(f"The instance {member.id} is not in InService or Standby.")
         self._decrement(group, leaving)
         deregister(group, leaving)
         shown = []
