@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from spot_sandbox.services.autoscaling.balancer_calls import BalancerCalls
 from spot_sandbox.services.autoscaling.group_calls import GroupCalls
+from spot_sandbox.services.autoscaling.hook_calls import HookCalls
 from spot_sandbox.services.autoscaling.member_calls import MemberCalls
 from spot_sandbox.services.autoscaling.state import control, reset
 
 __all__ = ["CONTROL", "RESPONSES", "AutoScaling", "reset"]
 
 
-class AutoScaling(GroupCalls, MemberCalls, BalancerCalls):
+class AutoScaling(GroupCalls, MemberCalls, HookCalls, BalancerCalls):
     """Auto Scaling's operations."""
 
 

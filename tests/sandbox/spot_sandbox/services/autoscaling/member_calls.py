@@ -1,4 +1,4 @@
-"""The operations on the instances of groups, with their activities and lifecycle hooks."""
+"""The operations on the instances of groups, with their activities."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from spot_sandbox.services.autoscaling.activities import details
 from spot_sandbox.services.autoscaling.allocation import override_weight
 from spot_sandbox.services.autoscaling.calls import Calls
 from spot_sandbox.services.autoscaling.loop import settle
-from spot_sandbox.services.autoscaling.members import cancel, complete, leave
-from spot_sandbox.services.autoscaling.requests import invalid, read_hook
+from spot_sandbox.services.autoscaling.members import cancel, leave
+from spot_sandbox.services.autoscaling.requests import invalid
 from spot_sandbox.services.autoscaling.shown import member_shown
 from spot_sandbox.services.autoscaling.state import DELETED, GROUPS, Activity, Group, Member, weight_of
 from spot_sandbox.services.autoscaling.targets import deregister, register
@@ -190,66 +190,3 @@ class MemberCalls(Calls):
         if not name:
             found.sort(key=lambda a: a.begun, reverse=True)
         return self._paged("Activities", [a.shown() for a in found], 100, 100)
-
-    # lifecycle hooks
-
-    def put_lifecycle_hook(self) -> ActionResult:
-        group, given = self._group(), self._given()
-        group.hooks[given["LifecycleHookName"]] = read_hook(group, given)
-        return EmptyResult()
-
-    def delete_lifecycle_hook(self) -> ActionResult:
-        group, name = self._group(), self._get_param("LifecycleHookName")
-        if group.hooks.pop(name, None) is None:
-            raise invalid(f"No Lifecycle Hook found with name: {name}")
-        for member in list(group.members.values()):
-            complete(group, member, name, "CONTINUE")
-        return EmptyResult()
-
-    def describe_lifecycle_hooks(self) -> ActionResult:
-        group, names = self._group(), self._get_param("LifecycleHookNames") or []
-        return ActionResult(
-            {
-                "LifecycleHooks": [
-                    {
-                        "LifecycleHookName": h.name,
-                        "AutoScalingGroupName": group.name,
-                        "LifecycleTransition": h.transition,
-                        "HeartbeatTimeout": int(h.timeout),
-                        "GlobalTimeout": min(172800, 100 * int(h.timeout)),
-                        "DefaultResult": h.default,
-                        "NotificationMetadata": h.metadata,
-                        "NotificationTargetARN": h.target,
-                        "RoleARN": h.role,
-                    }
-                    for h in group.hooks.values()
-                    if not names or h.name in names
-                ]
-            }
-        )
-
-    def _waiting(self, group: Group) -> tuple[Member, str]:
-        name, token = self._get_param("LifecycleHookName"), self._get_param("LifecycleActionToken")
-        wanted = self._get_param("InstanceId")
-        for member in group.members.values():
-            wait = member.waits.get(name)
-            if wait and (wait.token == token if token else member.id == wanted):
-                return member, name
-        raise invalid(f"No active Lifecycle Action found with {f'token {token}' if token else f'instance ID {wanted}'}")
-
-    def complete_lifecycle_action(self) -> ActionResult:
-        group = self._group()
-        member, name = self._waiting(group)
-        result = self._get_param("LifecycleActionResult")
-        if result not in ("CONTINUE", "ABANDON"):
-            raise invalid(f"LifecycleActionResult {result} must be CONTINUE or ABANDON")
-        complete(group, member, name, result)
-        return EmptyResult()
-
-    def record_lifecycle_action_heartbeat(self) -> ActionResult:
-        group = self._group()
-        member, name = self._waiting(group)
-        wait, hook = member.waits[name], group.hooks[name]
-        wait.deadline.cancel()
-        wait.deadline = clock.call_later(hook.timeout, complete, group, member, name, hook.default)
-        return EmptyResult()
