@@ -282,7 +282,7 @@ def test_a_zone_that_is_no_longer_listed_is_left_launching_first(aws: Any) -> No
     aws.advance(31)
     aws.asg.update_auto_scaling_group(AutoScalingGroupName="web", VPCZoneIdentifier=",".join(aws.subnets[:2]))
     assert aws.states() == {"InService": 6, "Pending": 1}
-    for _ in range(10):
+    for _step in range(10):
         aws.advance(31)
         assert aws.states()["InService"] >= 6
     assert zones_of(aws) == {aws.zones[0]: 3, aws.zones[1]: 3}
