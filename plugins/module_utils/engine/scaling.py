@@ -25,7 +25,7 @@ ALERT = "alert"
 WHEN_EXCEEDED = (DEGRADE, ALERT)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_STABILIZATION_MINUTES = 120
-"""CloudWatch keeps values of less than a minute for three hours; a longer memory is a schedule's business."""
+"""What is kept up for longer than this is a schedule's business."""
 
 _STATISTIC = re.compile(r"Average|Sum|Minimum|Maximum|SampleCount|p\d{1,2}(\.\d{1,2})?|p100")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
@@ -240,6 +240,8 @@ def _metric(given: Any, here: str) -> Metric:
         )
     if not texts.get("url", "https://").startswith(("https://", "http://")):
         raise ValueError(f"{here}.url is {texts['url']!r}: write it as in https://prometheus.example.com:9090")
+    if "@" in texts.get("url", ""):
+        raise ValueError(f"{here}.url has a user name in it: a manifest is no place for it, give it to the task")
     dimensions = wanted.get("dimensions", {})
     if not isinstance(dimensions, Mapping):
         raise ValueError(f"{here}.dimensions is {dimensions!r}: it must be a mapping of names to values")

@@ -108,6 +108,10 @@ NIGHT = {"start": "22:00", "end": "06:00", "min": 4}
             {"metrics": [{**CPU, "source": "prometheus", "query": "q", "url": "prom:9090"}]},
             "url is 'prom:9090': write it as in https://",
         ),
+        (
+            {"metrics": [{**CPU, "source": "prometheus", "query": "q", "url": "http://a:b@prom"}]},
+            "url has a user name in it",
+        ),
         ({"metrics": [{"name": "queue_depth", "target": 1}]}, "(queue_depth from cloudwatch) has no queue: give it"),
         ({"metrics": [{**CUSTOM, "metric": None}]}, "has no metric: give it"),
         ({"metrics": [{**CUSTOM, "kind": None}]}, "kind is None: use one of utilization, load"),
