@@ -39,7 +39,7 @@ debian-%:
 demo: setup ## Show the platform at work on the embedded sandbox, in minutes, without an AWS account
 	@python tests/demo/run.py
 
-test: setup debian-chromium debian-shellcheck ## Run all gates: each of the targets from here to demo-check
+test: setup debian-chromium debian-prometheus debian-shellcheck ## Run all gates: each of the targets from here to demo-check
 	@python tests/gates/run.py
 
 lint: setup ## Lint YAML, playbooks and roles: yamllint, and ansible-lint's production profile
@@ -69,7 +69,7 @@ importer: setup ## Build the collection and import it as Galaxy does
 contract: setup ## Test what no linter sees: interfaces, defaults, names, examples
 	@python -m pytest -q tests/contract
 
-integration: setup ## Test modules, plugins and playbooks against the sandbox
+integration: setup debian-prometheus ## Test modules, plugins and playbooks against the sandbox
 	@python -m pytest -q -n 2 --dist loadfile tests/integration
 
 molecule: setup ## Test the roles that act on hosts

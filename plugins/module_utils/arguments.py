@@ -8,6 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.market import ARCHITECTURES, PRESENCE
+from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import (
+    CLOUDWATCH,
+    DAYS,
+    DEGRADE,
+    KINDS,
+    NAMES,
+    SOURCES,
+    WHEN_EXCEEDED,
+)
 
 _RANGE = {"type": "dict", "options": {"min": {"type": "int"}, "max": {"type": "int"}}}
 
@@ -38,3 +47,50 @@ OBSERVATION: dict[str, Any] = {
     "cache_dir": {"type": "path", "default": "~/.cache/spot.platform"},
 }
 """How the market is observed."""
+
+SCALING: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "metrics": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "name": {"type": "str", "choices": list(NAMES), "required": True},
+                "source": {"type": "str", "choices": list(SOURCES), "default": CLOUDWATCH},
+                "kind": {"type": "str", "choices": sorted({*KINDS.values()}, reverse=True)},
+                "target": {"type": "float", "required": True},
+                "query": {"type": "str"},
+                "url": {"type": "str"},
+                "queue": {"type": "str"},
+                "namespace": {"type": "str"},
+                "metric": {"type": "str"},
+                "dimensions": {"type": "dict"},
+                "statistic": {"type": "str"},
+            },
+        },
+        "schedules": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "days": {"type": "list", "elements": "str", "choices": list(DAYS), "default": list(DAYS)},
+                "start": {"type": "str", "required": True},
+                "end": {"type": "str", "required": True},
+                "timezone": {"type": "str", "default": "UTC"},
+                "min": {"type": "int"},
+                "max": {"type": "int"},
+            },
+        },
+        "step_up": {"type": "int"},
+        "step_down": {"type": "int"},
+        "stabilization_minutes": {"type": "int", "default": 10},
+        "forecast": {"type": "bool", "default": False},
+        "budget": {
+            "type": "dict",
+            "options": {
+                "per_hour": {"type": "float", "required": True},
+                "when_exceeded": {"type": "str", "choices": list(WHEN_EXCEEDED), "default": DEGRADE},
+            },
+        },
+    },
+}
+"""How capacity follows the demand: ``engine.scaling.scaling_of`` reads it."""
