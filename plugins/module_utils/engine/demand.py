@@ -58,10 +58,11 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What one metric asks for: ``now``, and the most in the stabilization window (``lately``)."""
+    """What one metric asks for: ``now``, and the most of the stabilization window, if all of that is ``known``."""
 
     now: int
     lately: int
+    known: bool
     reason: str
 
 
@@ -101,10 +102,11 @@ def decide(
     lately = min(current, max((wish.lately for wish in wishes), default=0))
     if target < lately:
         target, limited = lately, "stabilization"
-        reasons.append(
-            f"{lately} {unit} were wanted within the last {scaling.stabilization_seconds / 60:g} minutes: "
-            f"no fewer are kept until that is past"
-        )
+        minutes = f"the last {scaling.stabilization_seconds / 60:g} minutes"
+        if all(wish.known for wish in wishes):
+            reasons.append(f"{lately} {unit} were wanted within {minutes}: no fewer are kept until that is past")
+        else:
+            reasons.append(f"not all of {minutes} is known: nothing is taken away until it is")
 
     step, name = (scaling.step_up, "step_up") if target > current else (scaling.step_down, "step_down")
     if step is not None and target != current:
@@ -166,33 +168,32 @@ def _wish(metric: Metric, scaling: Scaling, current: int, now: float) -> _Wish |
 
     since = now - scaling.stabilization_seconds
     window = [one for one in points[:-1] if one.time >= since] + [points[-1]]
-    days = _days(metric, now) if scaling.forecast else []
+    foresee = _Forecast.of(metric, points) if scaling.forecast else None
+
+    def asked(point: Point) -> float:
+        return max(metric.wanted(point), (foresee.wanted(point.time) if foresee else None) or 0.0)
+
     newest = points[-1]
-    asked = metric.wanted(newest)
-    foreseen = _forecast(days, metric, points, newest.time)
-    wanted = _proposal(max(asked, foreseen or 0.0), current, scaling.tolerance)
-    lately = current
-    if wanted < current and _covers(points, window, since, wait):
-        lately = max(
-            _proposal(
-                max(metric.wanted(one), _forecast(days, metric, points, one.time) or 0.0), current, scaling.tolerance
-            )
-            for one in window
-        )
+    alone, most = metric.wanted(newest), asked(newest)
+    wanted = _proposal(most, current, scaling.tolerance)
+    lately, known = current, _covers(points, window, since, wait)
+    if wanted < current and known:
+        lately = max(_proposal(asked(one), current, scaling.tolerance) for one in window)
 
     unit = scaling.unit
     if metric.kind == UTILIZATION:
         seen = f"{title} is {newest.value:.3g} % of {newest.serving:g} {unit} against {metric.target:g} %"
     else:
         seen = f"{title}: {newest.value:,.6g} against {metric.target:g} for each of the {unit}"
-    reason = f"{seen}: {_up(asked)} {unit} are wanted"
-    if foreseen is not None and foreseen > asked:
-        reason += f", and {_up(foreseen)} by the same hour of {len(days)} earlier days"
-    elif scaling.forecast and len(days) < FORECAST_LEAST:
-        reason += f" (a forecast needs {FORECAST_LEAST} earlier days, {len(days)} are known)"
-    if wanted == current != _up(max(asked, foreseen or 0.0)):
-        reason += f"; {current} are within the tolerance of {scaling.tolerance:.0%}".replace("%", " %")
-    return _Wish(wanted, lately, reason)
+    reason = f"{seen}: {_up(alone)} {unit} are wanted"
+    days = len(foresee.days(newest.time)) if foresee else 0
+    if most > alone:
+        reason += f", and {_up(most)} by the same hour of {days} earlier days"
+    elif foresee and days < FORECAST_LEAST:
+        reason += f" (a forecast needs {FORECAST_LEAST} earlier days, {days} are known)"
+    if wanted == current != _up(most):
+        reason += f"; {current} are within the tolerance of {100 * scaling.tolerance:g} %"
+    return _Wish(wanted, lately, known, reason)
 
 
 def _proposal(wanted: float, current: int, tolerance: float) -> int:
@@ -211,46 +212,53 @@ def _covers(points: Sequence[Point], window: Sequence[Point], since: float, wait
 
 
 @dataclass(frozen=True, slots=True)
-class _Day:
-    """An earlier day's demand: how many seconds before, the times, and the capacity wanted at each."""
+class _Course:
+    """The capacity wanted over time; ``times`` ascend."""
 
-    before: float
     times: list[float]
     wanted: list[float]
 
+    @classmethod
+    def of(cls, metric: Metric, points: Sequence[Point]) -> "_Course":
+        return cls([one.time for one in points], [metric.wanted(one) for one in points])
+
     def between(self, start: float, end: float) -> list[float]:
-        """What was wanted after ``start`` up to ``end``, as times of today."""
-        first, last = (bisect_right(self.times, moment - self.before) for moment in (start, end))
-        return self.wanted[first:last]
+        """What was wanted after ``start``, up to ``end``."""
+        return self.wanted[bisect_right(self.times, start) : bisect_right(self.times, end)]
 
 
-def _days(metric: Metric, now: float) -> list[_Day]:
-    """The earlier days that can be compared with the time ``now``."""
-    points = metric.known(metric.daily)
-    times, wanted = [one.time for one in points], [metric.wanted(one) for one in points]
-    days = [_Day(number * DAY, times, wanted) for number in range(1, FORECAST_DAYS + 1)]
-    return [day for day in days if _usable(day, now)]
+@dataclass(frozen=True, slots=True)
+class _Forecast:
+    """What earlier days wanted at this hour, scaled to the level of today."""
 
+    today: _Course
+    earlier: _Course
 
-def _usable(day: _Day, at: float) -> bool:
-    return bool(day.between(at, at + FORECAST_AHEAD)) and any(day.between(at - FORECAST_LEVEL, at))
+    @classmethod
+    def of(cls, metric: Metric, points: Sequence[Point]) -> "_Forecast":
+        return cls(_Course.of(metric, points), _Course.of(metric, metric.known(metric.daily)))
 
+    def days(self, at: float) -> list[tuple[float, float]]:
+        """Of each earlier day that is known: its level before the time ``at``, and the most wanted soon after."""
+        found = []
+        for number in range(1, FORECAST_DAYS + 1):
+            then = at - number * DAY
+            level = self.earlier.between(then - FORECAST_LEVEL, then)
+            ahead = self.earlier.between(then, then + FORECAST_AHEAD)
+            if any(level) and ahead:
+                found.append((fmean(level), max(ahead)))
+        return found
 
-def _forecast(days: Sequence[_Day], metric: Metric, points: Sequence[Point], at: float) -> float | None:
-    """The capacity wanted soon after ``at``, as earlier days had it at this hour, scaled to the level of today.
+    def wanted(self, at: float) -> float | None:
+        """The capacity wanted soon after ``at``; ``None`` where there are too few days.
 
-    The median, so that one odd day counts for nothing; ``None`` where there are too few days.
-    """
-    level = [metric.wanted(one) for one in points if at - FORECAST_LEVEL < one.time <= at]
-    usable = [day for day in days if _usable(day, at)]
-    if not level or len(usable) < FORECAST_LEAST:
-        return None
-    lowest, highest = FORECAST_RATIO
-    return median(
-        max(day.between(at, at + FORECAST_AHEAD))
-        * min(highest, max(lowest, fmean(level) / fmean(day.between(at - FORECAST_LEVEL, at))))
-        for day in usable
-    )
+        The median of the days, so that one odd day counts for nothing.
+        """
+        level, days = self.today.between(at - FORECAST_LEVEL, at), self.days(at)
+        if not level or len(days) < FORECAST_LEAST:
+            return None
+        now, (lowest, highest) = fmean(level), FORECAST_RATIO
+        return median(ahead * min(highest, max(lowest, now / before)) for before, ahead in days)
 
 
 def _within_budget(

@@ -53,8 +53,7 @@ def put(sandbox: Any, namespace: str, metric: str, values: dict[float, float], *
         for before, value in values.items()
     ]
     client = sandbox.client("cloudwatch", region)
-    for start in range(0, len(data), 500):
-        client.put_metric_data(Namespace=namespace, MetricData=data[start : start + 500])
+    client.put_metric_data(Namespace=namespace, MetricData=data)
 
 
 def minutes(count: int, value: float) -> dict[float, float]:

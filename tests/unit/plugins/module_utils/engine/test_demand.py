@@ -89,7 +89,9 @@ def test_going_down_needs_every_point_of_the_window():
 
 
 def test_the_window_must_have_been_seen():
-    assert decide(scaling(requests(100)), 8, NOW).limited_by == "stabilization"
+    first = decide(scaling(requests(100)), 8, NOW)
+    assert (first.target, first.limited_by) == (8, "stabilization")
+    assert first.reasons[-1] == "not all of the last 10 minutes is known: nothing is taken away until it is"
     holed = tuple(one for one in points(*[100] * 20) if not NOW - 480 < one.time < NOW - 60)
     demand = decide(scaling(Metric("requests", "load", 100, series=holed)), 8, NOW)
     assert (demand.target, demand.limited_by) == (8, "stabilization")
@@ -152,7 +154,9 @@ def test_schedules_narrow_the_bounds():
     demand = decide(scaling(steady(requests, 0), schedules=(busy,), step_up=1), 4, NOW)
     assert (demand.target, demand.limited_by) == (10, "schedule")
     assert "scheduled minimum of 10" in demand.reasons[-1]
-    demand = decide(scaling(requests(9000), schedules=(busy, replace(ALWAYS, max=12))), 10, NOW)
+    demand = decide(
+        scaling(requests(9000), schedules=(busy, replace(ALWAYS, max=12), replace(ALWAYS, max=15))), 10, NOW
+    )
     assert (demand.target, demand.limited_by) == (12, "schedule")
     assert decide(scaling(schedules=(busy, replace(ALWAYS, max=6))), 4, NOW).target == 10, "the minimum counts"
 
@@ -171,6 +175,8 @@ def test_the_budget_degrades_or_alerts():
     assert demand.reasons[-1] == (
         "15 instances cost 1.50 USD an hour, above the budget of 1.00: it buys 10, so 10 are asked for"
     )
+    enough = decide(replace(busy, budget=Budget(1.5)), 8, NOW, price_per_unit_hour=0.1)
+    assert (enough.target, enough.limited_by, len(enough.reasons)) == (15, None, 1)
     loud = decide(replace(busy, budget=Budget(1.0, "alert")), 8, NOW, price_per_unit_hour=0.1)
     assert (loud.target, loud.limited_by) == (15, None) and "when_exceeded is alert" in loud.reasons[-1]
     blind = decide(busy, 8, NOW)
@@ -219,10 +225,22 @@ def test_one_odd_day_does_not_move_the_forecast():
     assert decide(scaling(replace(metric, daily=odd), forecast=True), 10, NOW).target == 10
 
 
-def test_an_unlike_day_counts_within_limits():
-    """A feast day at five times the level of the days before: they are scaled by two, the metric itself decides."""
-    metric = with_history(days=(1, 2, 3), now_level=5.0, ahead=1.0)
-    assert decide(Scaling(2, 90, (metric,), forecast=True), 10, NOW).target == 50
+@pytest.mark.parametrize(
+    ("level", "ahead", "target"),
+    [
+        (5.0, 1.0, 50),  # a feast day at five times the level of the days before: the metric itself decides
+        (5.0, 3.0, 60),  # and the days before count twice, not five times
+        (0.1, 1.0, 5),  # a quiet day: they count half
+    ],
+)
+def test_an_unlike_day_counts_within_limits(level, ahead, target):
+    metric = with_history(days=(1, 2, 3), now_level=level, ahead=ahead)
+    assert decide(Scaling(0, 90, (metric,), forecast=True), 1, NOW).target == target
+
+
+def test_a_week_is_looked_at():
+    demand = decide(scaling(with_history(days=range(1, 10)), forecast=True), 10, NOW)
+    assert demand.reasons[0].endswith("of 7 earlier days")
 
 
 def random_scaling(chance):
