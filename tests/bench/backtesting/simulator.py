@@ -3,55 +3,100 @@
 At each tick the room of every zone changes first, and instances above it are taken away (or told to go, where there is
 notice). Then the policy sees what it has, what was taken and what was refused, and asks for Spot by zone and for
 On-Demand. Spot is granted while the zone has room; what is refused the policy learns at the next tick.
+
+The ticks before the fleet's first cold start is over count for no policy's availability or service, since no policy
+could serve in them; what they cost counts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 SPOT = "spot"
 ON_DEMAND = "on_demand"
+LOSSES = (3, 10, 30)
+"""What an hour short of one instance may be worth, in On-Demand hours: the w of loss(w)."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Zones with their room at each tick of ``gap`` seconds, and the Spot price by tick, On-Demand costing ``ratio``.
+    """Zones with their room at each tick of ``gap`` seconds.
 
-    A room of ``None`` in `room_of` is without limit: a set whose values never exceed 1 only says open or closed.
+    ``limited``: the room is a number of instances; else it only says open or closed. ``prices``: the Spot price by zone
+    and tick, in multiples of the trace's mean price, ``mean_price`` (USD an hour); a zone without prices costs 1.
+    A policy sees and pays these prices where ``billed``, else 1 for each Spot Instance.
     """
 
     name: str
-    gap: int
+    gap: float
     zones: tuple[str, ...]
     room: Mapping[str, Sequence[int]]
     limited: bool
     prices: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    mean_price: float | None = None
+    billed: bool = False
 
-    def prices_at(self, tick: int) -> dict[str, float]:
-        """The Spot price of each zone; 1 where the trace has none."""
-        return {zone: float(self.prices[zone][tick]) if zone in self.prices else 1.0 for zone in self.zones}
+    def price(self, zone: str, tick: int) -> float:
+        """The Spot price of the zone; 1 is the mean of the trace."""
+        return self.prices[zone][tick] if zone in self.prices else 1.0
+
+    def bill(self, zone: str, tick: int) -> float:
+        """What a Spot Instance of the zone pays for the tick, as a rate."""
+        return self.price(zone, tick) if self.billed else 1.0
 
     def __len__(self) -> int:
         return min(len(room) for room in self.room.values())
 
 
-def load(folder: Path, gap: int | None = None) -> Trace:
-    """The traces of ``folder``, one JSON file a zone; raises ``ValueError`` for a folder that holds none or mixes gaps."""
+def load(folder: Path, gap: float | None = None) -> Trace:
+    """The traces of ``folder``, one JSON file a zone, read with ``gap`` seconds a tick where the files are not to say it.
+
+    Raises ``ValueError`` that names the file for a folder without traces, with different gaps, or with a broken file.
+    """
     files = sorted(folder.glob("*.json"))
     if not files:
-        raise ValueError(f"{folder} holds no trace: it wants *.json with metadata.gap_seconds and data")
-    read = {path.stem.split("_")[0]: json.loads(path.read_text(encoding="utf-8")) for path in files}
-    gaps = {content["metadata"]["gap_seconds"] for content in read.values()}
-    if len(gaps) > 1:
-        raise ValueError(f"the traces in {folder} have different gaps: {sorted(gaps)}")
-    room = {zone: content["data"] for zone, content in read.items()}
-    prices = {zone: content["prices"] for zone, content in read.items() if content.get("prices")}
-    limited = max(max(values) for values in room.values()) > 1
-    return Trace(folder.name, gap or gaps.pop(), tuple(sorted(room)), room, limited, prices)
+        raise ValueError(
+            f'{folder} holds no trace: *.json with {{"metadata": {{"gap_seconds"}}, "data": [..]}} is wanted'
+        )
+    contents = {path.stem: _read(path) for path in files}
+    gaps = sorted({content["metadata"]["gap_seconds"] for content in contents.values()})
+    if len(gaps) > 1 and gap is None:
+        raise ValueError(f"the traces in {folder} have different gaps, {gaps} seconds: say with --gap how to read them")
+    short = {stem: stem.split("_")[0] for stem in contents}
+    if len(set(short.values())) < len(short):  # several types in a zone are pools of their own
+        short = {stem: stem for stem in contents}
+    room = {short[stem]: content["data"] for stem, content in contents.items()}
+    traced = {short[stem]: content["prices"] for stem, content in contents.items() if content.get("prices")}
+    mean = sum(map(sum, traced.values())) / sum(map(len, traced.values())) if traced else None
+    prices = {zone: [price / mean for price in series] for zone, series in traced.items()}
+    limited = max(map(max, room.values())) > 1
+    return Trace(folder.name, gap or gaps[0], tuple(sorted(room)), room, limited, prices, mean)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a trace file that is sound; ``ValueError`` says what is not."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    try:
+        gap, data, prices = content["metadata"]["gap_seconds"], content["data"], content.get("prices") or []
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path} is not a trace: it lacks "metadata": {{"gap_seconds"}} or "data"') from error
+    if not isinstance(gap, (int, float)) or gap <= 0:
+        raise ValueError(f"{path} has a gap of {gap!r} seconds: a number above 0 is wanted")
+    if not isinstance(data, list) or not data or not all(isinstance(room, int) and room >= 0 for room in data):
+        raise ValueError(f"{path} has data that is not a list of whole numbers from 0 up")
+    if prices and len(prices) < len(data):
+        raise ValueError(f"{path} has {len(data)} ticks but {len(prices)} prices")
+    if not all(isinstance(price, (int, float)) and price > 0 for price in prices):
+        raise ValueError(f"{path} has prices that are not numbers above 0")
+    return content
 
 
 class Running:
@@ -70,11 +115,14 @@ class Running:
 
 @dataclass
 class View:
-    """What a policy sees at a tick. ``taken``: who went, or was told to go, at this tick; ``refused``: asked for at the
-    last tick and not granted, by zone; ``served``: the longest-known facts are the policy's own to remember."""
+    """What a policy sees at a tick; what it wants to remember of earlier ones is its own business.
+
+    ``taken``: who went, or was told to go, at this tick. ``refused``: what was asked for at the last tick and not
+    granted, by zone. ``prices`` by zone and ``od_ratio``, the On-Demand price, are in the same unit. Times are seconds.
+    """
 
     now: float
-    gap: int
+    gap: float
     zones: tuple[str, ...]
     instances: list[Running]
     taken: list[Running]
@@ -122,14 +170,14 @@ class Outcome:
         self.longest_shortfall = max(self.longest_shortfall, other.longest_shortfall)
 
     def figures(self) -> dict[str, float]:
-        """The figures by which policies are compared."""
+        """The figures by which policies are compared: shares, launches a day, and the longest shortfall in seconds."""
         service = self.served / self.wanted
         cost = self.cost / self.on_demand_cost
         return {
             "availability": self.available / self.ticks,
             "service": service,
             "cost": cost,
-            **{f"loss_{w}": cost + w * (1 - service) for w in (3, 10, 30)},
+            **{f"loss_{w}": cost + w * (1 - service) for w in LOSSES},
             "launches_per_day": self.launches / (self.seconds / 86400),
             "longest_shortfall": self.longest_shortfall,
         }
@@ -144,60 +192,40 @@ def play(
     od_ratio: float = 3.0,
     cold_start: float = 120.0,
     notice: float = 0.0,
-    watch=None,
+    watch: Callable[[int, list[Running], int], None] | None = None,
     count_start: bool = False,
 ) -> Outcome:
     """Play ``ticks`` of ``trace`` from ``start``; the fleet starts empty. ``watch(tick, instances, serving)`` may look on."""
-    gap, fleet, number = trace.gap, [], 0
-    result, refused, short_since = Outcome(), {}, None
-    prices = trace.prices
+    gap, number = trace.gap, 0
+    fleet: list[Running] = []
+    refused: dict[str, int] = {}
+    short_since: float | None = None
+    result = Outcome()
     for tick in range(ticks):
         at, now = start + tick, tick * float(gap)
-        taken = []
-        gone = {one.id for one in fleet if one.gone_at is not None and one.gone_at <= now}
-        if gone:
-            fleet = [one for one in fleet if one.id not in gone]
-        for zone in trace.zones:
-            room = trace.room[zone][at]
-            if room and not trace.limited:
-                continue
-            mine = [one for one in fleet if one.zone == zone and one.told_at is None]
-            for one in mine[room:]:  # the youngest first
-                one.told_at, one.gone_at = now, now + notice
-                taken.append(one)
+        fleet = [one for one in fleet if one.gone_at is None or one.gone_at > now]
+        taken = _take(trace, at, fleet, now, notice)
         if taken and not notice:
             fleet = [one for one in fleet if one.told_at is None]
-        ask = policy.step(
-            View(now, gap, trace.zones, fleet, taken, refused, target, od_ratio, cold_start, notice, trace.prices_at(at))
-        )
+        prices = {zone: trace.bill(zone, at) for zone in trace.zones}
+        view = View(now, gap, trace.zones, fleet, taken, refused, target, od_ratio, cold_start, notice, prices)
+        ask = policy.step(view)
         if ask.end:
             ending = set(ask.end)
             fleet = [one for one in fleet if one.id not in ending]
         refused = {}
         for zone, count in ask.spot.items():
-            room = trace.room[zone][at]
-            if room and trace.limited:
-                room = max(0, room - sum(1 for one in fleet if one.zone == zone))
-            elif room:
-                room = count
-            for _each in range(min(room, count)):
-                number += 1
-                fleet.append(Running(number, zone, SPOT, now))
-            if room < count:
-                refused[zone] = count - room
-        for _each in range(ask.on_demand):
-            number += 1
-            fleet.append(Running(number, None, ON_DEMAND, now))
-        serving, hours = 0, 0.0
+            granted = min(count, _free(trace, zone, at, fleet, count))
+            fleet += [Running(number + each, zone, SPOT, now) for each in range(1, granted + 1)]
+            number += granted
+            if granted < count:
+                refused[zone] = count - granted
+        fleet += [Running(number + each, None, ON_DEMAND, now) for each in range(1, ask.on_demand + 1)]
+        number += max(0, ask.on_demand)
+        serving = sum(1 for one in fleet if now - one.launched_at >= cold_start)
         for one in fleet:
-            if now - one.launched_at >= cold_start:
-                serving += 1
-            stays = gap if one.gone_at is None else max(0.0, min(gap, one.gone_at - now))
-            if one.lifecycle is ON_DEMAND:
-                hours += stays * od_ratio
-            else:
-                hours += stays * (1.0 if one.zone not in prices else 1.0)
-        result.cost += hours
+            paid = gap if one.gone_at is None else min(gap, one.gone_at - now)
+            result.cost += paid * (od_ratio if one.zone is None else trace.bill(one.zone, at))
         result.on_demand_cost += target * od_ratio * gap
         if watch:
             watch(tick, fleet, serving)
@@ -217,10 +245,46 @@ def play(
     return result
 
 
-def windows(trace: Trace, count: int, hours: float, seed: int) -> list[tuple[int, int]]:
-    """``count`` random windows of ``hours`` as (start, ticks)."""
-    import random
+def _take(trace: Trace, at: int, fleet: list[Running], now: float, notice: float) -> list[Running]:
+    """Tell those above their zone's room to go, the youngest first, and return them."""
+    taken = []
+    for zone in trace.zones:
+        room = trace.room[zone][at]
+        if room and not trace.limited:
+            continue
+        mine = [one for one in fleet if one.zone == zone and one.told_at is None]
+        for one in mine[room:]:
+            one.told_at, one.gone_at = now, now + notice
+            taken.append(one)
+    return taken
 
-    ticks = min(len(trace), round(hours * 3600 / trace.gap))
+
+def _free(trace: Trace, zone: str, at: int, fleet: list[Running], count: int) -> int:
+    """How many of ``count`` the zone has room for."""
+    room = trace.room[zone][at]
+    if not trace.limited:
+        return count if room else 0
+    return max(0, room - sum(1 for one in fleet if one.zone == zone))
+
+
+def windows(trace: Trace, count: int, hours: float, seed: int) -> list[tuple[int, int]]:
+    """``count`` random windows of ``hours`` as (start, ticks); raises ``ValueError`` where the trace is shorter."""
+    ticks = round(hours * 3600 / trace.gap)
+    if ticks > len(trace):
+        have = len(trace) * trace.gap / 3600
+        raise ValueError(
+            f"{trace.name} is {have:.1f} hours long, a window of {hours:g} hours does not fit: ask for less"
+        )
     rng = random.Random(seed)
     return [(rng.randint(0, len(trace) - ticks), ticks) for _each in range(count)]
+
+
+def worst(trace: Trace, hours: float) -> tuple[int, int]:
+    """The window of ``hours``, as (start, ticks), in which zones lost room most often, whatever a policy had there."""
+    ticks = min(len(trace), round(hours * 3600 / trace.gap))
+    lost = [0]
+    for tick in range(1, len(trace)):
+        lost.append(lost[-1] + sum(1 for room in trace.room.values() if room[tick] < room[tick - 1]))
+    step = max(1, round(3600 / trace.gap))
+    start = max(range(0, len(trace) - ticks + 1, step), key=lambda first: lost[first + ticks - 1] - lost[first])
+    return start, ticks

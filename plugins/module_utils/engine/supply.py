@@ -1,0 +1,255 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the fleet as it is to the fleet as it is best: what to ask for, and what may go.
+
+Make before break: what the best composition has no place for goes only when what replaces it serves. What is short is
+asked for at once, where it most likely is to be had; where that is unsure, other pools and On-Demand are asked as well,
+as far as what a refusal would cost outweighs what a needless instance costs until the next step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.spot.platform.plugins.module_utils.engine.composition import Composition, compose
+from ansible_collections.spot.platform.plugins.module_utils.engine.risk import (
+    Memory,
+    Pool,
+    Prospect,
+    learn,
+    prospects,
+    together,
+)
+
+ENTRY = 0.03
+"""What it counts against a unit, in On-Demand hours, that it must be launched first: fleets do not change for a trifle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance of a fleet: its pool (``None`` for On-Demand), whether it serves, whether it was told to go."""
+
+    id: str
+    pool: str | None
+    capacity: int
+    launched_at: float
+    serving: bool
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A fleet and its market at ``now`` (seconds since the epoch). ``lost`` and ``refused``: the pools that took an
+    instance away, or refused one, since ``memory`` was made. ``target`` and ``base``, its On-Demand part, are in units.
+    """
+
+    now: float
+    target: int
+    base: int
+    instances: Sequence[Instance]
+    pools: Sequence[Pool]
+    memory: Memory
+    lost: Sequence[str] = ()
+    refused: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stakes:
+    """What counts. ``worth``: of a unit short for an hour, in On-Demand hours; ``on_demand_price``: of a unit for an hour;
+    ``outage_hours``: until a lost unit is replaced; ``most_of_zone``: the part of the target that a zone may hold."""
+
+    worth: float
+    on_demand_price: float
+    outage_hours: float
+    most_of_zone: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step: the moves, the composition they lead to, what each pool promises, and what to remember."""
+
+    moves: Moves
+    best: Composition
+    prospects: Mapping[str, Prospect]
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What to launch, by pool and On-Demand, in units, and whom to end. ``hedged``: the units among them that were asked
+    for twice, so that one refusal does no harm; ``short``: the units that nothing is on its way for."""
+
+    spot: Mapping[str, int]
+    on_demand: int
+    end: tuple[str, ...]
+    short: int
+    hedged: int
+
+
+def step(seen: Seen, stakes: Stakes) -> Step:
+    """The next step of a fleet. Pure: the same arguments give the same step."""
+    alive = [one for one in seen.instances if not one.leaving]
+    held: Counter[str] = Counter()
+    for one in alive:
+        if one.pool is not None:
+            held[one.pool] += one.capacity
+    memory = learn(seen.memory, seen.now, held, seen.lost, seen.refused)
+    promised = prospects(seen.pools, memory, seen.now, held)
+    best = compose(
+        [one for one in promised.values() if one.open > 0.5],
+        held,
+        sum(one.capacity for one in alive if one.pool is None),
+        seen.target,
+        seen.base,
+        stakes.on_demand_price,
+        stakes.worth * stakes.on_demand_price * stakes.outage_hours,
+        ENTRY * stakes.on_demand_price,
+        lambda one, other: together(memory, one.pool, other.pool),
+        stakes.most_of_zone,
+        stakes.outage_hours,
+    )
+    return Step(
+        moves(seen.instances, best, promised, seen.target, stakes.worth, stakes.on_demand_price), best, promised, memory
+    )
+
+
+def moves(
+    instances: Sequence[Instance],
+    best: Composition,
+    prospects: Mapping[str, Prospect],
+    target: int,
+    worth: float,
+    on_demand_price: float,
+) -> Moves:
+    """The next moves towards ``best``. ``worth``: of a unit short for an hour, in On-Demand hours."""
+    alive = [one for one in instances if not one.leaving]
+    held: Counter[str] = Counter()
+    served: Counter[str] = Counter()
+    on_demand = on_demand_served = 0
+    for one in alive:
+        if one.pool is None:
+            on_demand += one.capacity
+            on_demand_served += one.capacity * one.serving
+        else:
+            held[one.pool] += one.capacity
+            served[one.pool] += one.capacity * one.serving
+    asks = {pool: units - held[pool] for pool, units in best.spot.items() if units > held[pool]}
+    more = max(0, best.on_demand - on_demand)
+    short = max(0, target - sum(held.values()) - on_demand)
+    hedged = 0
+    if short:
+        hedged = _unsure(asks, prospects, short, worth)
+        more = max(more, hedged)
+        if hedged:
+            _hedge(asks, prospects, hedged, worth * on_demand_price)
+    tried = set()
+    standing_in = max(best.on_demand, on_demand, more)
+    if standing_in:
+        tried = _try_out(asks, held, best, prospects, standing_in)
+    else:
+        for one in prospects.values():
+            if one.probe and one.pool.id not in asks:
+                asks[one.pool.id] = one.pool.capacity
+    return Moves(asks, more, _surplus(alive, best, held, served, on_demand_served, target, tried), short, hedged)
+
+
+def _unsure(asks: Mapping[str, int], prospects: Mapping[str, Prospect], short: int, worth: float) -> int:
+    """Of the units that are short, those whose pool may refuse them so likely that On-Demand is asked as well."""
+    left, unsure = short, 0
+    for pool in sorted(asks, key=lambda one: -prospects[one].open):
+        units = min(left, asks[pool])
+        left -= units
+        if (1 - prospects[pool].open) * worth > 1:
+            unsure += units
+    return unsure + left
+
+
+def _hedge(asks: dict[str, int], prospects: Mapping[str, Prospect], units: int, worth: float) -> None:
+    """Ask further pools for ``units``, until it is unlikely enough that all refuse."""
+    refusal = 1.0
+    for pool in asks:
+        refusal *= 1 - prospects[pool].open
+    others = (one for one in prospects.values() if one.pool.id not in asks)
+    for one in sorted(others, key=lambda one: (-one.open, one.hazard)):
+        if refusal * worth < one.pool.price:
+            break
+        asks[one.pool.id] = units
+        refusal *= 1 - one.open
+
+
+def _try_out(
+    asks: dict[str, int], held: Mapping[str, int], best: Composition, prospects: Mapping[str, Prospect], units: int
+) -> set[str]:
+    """While On-Demand stands in, hold one instance in each of the best pools that are too young to be relied on, so that
+    they grow old, and ask those that are closed: a refusal costs nothing. Returns the pools that are held for that."""
+    tried: set[str] = set()
+    young = [one for one in prospects.values() if not best.spot.get(one.pool.id)]
+    for one in sorted(young, key=lambda one: (not held.get(one.pool.id), one.hazard)):
+        if len(tried) >= units:
+            break
+        if held.get(one.pool.id):
+            tried.add(one.pool.id)
+        elif one.pool.id not in asks:
+            asks[one.pool.id] = one.pool.capacity
+            if one.open > 0.5:
+                tried.add(one.pool.id)
+    return tried
+
+
+def _surplus(
+    alive: Sequence[Instance],
+    best: Composition,
+    held: Mapping[str, int],
+    served: Mapping[str, int],
+    on_demand_served: int,
+    target: int,
+    tried: set[str],
+) -> tuple[str, ...]:
+    """Whom to end: what has no place in ``best`` and is not needed until what has one serves."""
+    room = dict(best.spot)
+    for pool in tried:
+        room[pool] = max(room.get(pool, 0), 1)
+    on_demand_room = best.on_demand
+    spare: list[Instance] = []
+    # Those that serve longest keep the places.
+    for one in sorted(alive, key=lambda one: (not one.serving, one.launched_at)):
+        if one.pool is None:
+            if on_demand_room >= one.capacity:
+                on_demand_room -= one.capacity
+            else:
+                spare.append(one)
+        elif room.get(one.pool, 0) > 0:
+            room[one.pool] -= one.capacity
+        else:
+            spare.append(one)
+    if not spare:
+        return ()
+    settled = sum(min(served.get(pool, 0), units) for pool, units in best.spot.items())
+    settled += min(on_demand_served, best.on_demand)
+    needed = max(0, target - settled)
+    end = []
+    # Spot that serves is the cheapest to wait with, what does not serve yet the least use.
+    for one in sorted(spare, key=lambda one: (not one.serving, one.pool is None, one.launched_at)):
+        if one.serving:
+            if needed > 0:
+                needed -= one.capacity
+            else:
+                end.append(one)
+            continue
+        planned = sum(
+            other.capacity
+            for other in alive
+            if other is not one
+            and other.launched_at <= one.launched_at
+            and other not in end
+            and not (
+                other in spare and not other.serving and other.launched_at == one.launched_at and other.id > one.id
+            )
+            and other.pool not in tried
+        )
+        if planned >= target:
+            end.append(one)
+    return tuple(one.id for one in end)
