@@ -15,7 +15,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 APT_INSTALL := $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o APT::Install-Recommends=false install -y
 EXPORT = tests/gates/export.sh build/tree/$@
 
-.PHONY: help setup demo test lint sanity units docs changelog importer contract integration molecule demo-check bench lock clean
+.PHONY: help setup demo test lint sanity units docs changelog importer contract integration molecule demo-check bench bench-backtest lock clean
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
@@ -82,6 +82,9 @@ demo-check: setup debian-chromium ## Run the demo, assert its result, and look a
 bench: setup ## Measure speed and cost; it reports and does not gate (build/bench/*.json)
 	@for name in allocation inventory capacity onboard; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
 	@python tests/bench/common.py
+
+bench-backtest: setup ## Play recorded markets to the engine and to other policies (build/bench/backtest.json)
+	@python tests/bench/backtest.py --json build/bench/backtest.json
 
 lock: $(VENV)/.installed ## Resolve requirements-dev.in into requirements-dev.lock again
 	@uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.lock

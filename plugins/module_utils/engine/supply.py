@@ -28,6 +28,11 @@ ENTRY = 0.03
 """What it counts against a unit, in On-Demand hours, that it must be launched first: fleets do not change for a trifle."""
 
 
+SURE = 0.1
+"""The cost of a refusal, in On-Demand hours an hour, up to which no On-Demand is asked for besides: a tenth of what one
+costs, for a refusal delays by a step and may be followed by another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """An instance of a fleet: its pool (``None`` for On-Demand), whether it serves, whether it was told to go."""
@@ -157,12 +162,13 @@ def moves(
 
 
 def _unsure(asks: Mapping[str, int], prospects: Mapping[str, Prospect], short: int, worth: float) -> int:
-    """Of the units that are short, those whose pool may refuse them so likely that On-Demand is asked as well."""
+    """Of the units that are short, those whose pool may refuse them: On-Demand is asked for them as well, unless the pool
+    holds instances now, or a refusal is so unlikely that it costs less than the On-Demand until the next step."""
     left, unsure = short, 0
     for pool in sorted(asks, key=lambda one: -prospects[one].open):
         units = min(left, asks[pool])
         left -= units
-        if (1 - prospects[pool].open) * worth > 1:
+        if (1 - prospects[pool].open) * worth > SURE:
             unsure += units
     return unsure + left
 

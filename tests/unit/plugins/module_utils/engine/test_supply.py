@@ -1,0 +1,148 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The step of supply: what is learned of pools, what a fleet is best made of, and how it gets there."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.spot.platform.plugins.module_utils.engine.composition import compose, uncovered
+from ansible_collections.spot.platform.plugins.module_utils.engine.risk import (
+    HOUR,
+    Memory,
+    Pool,
+    Prospect,
+    Record,
+    base_hazard,
+    expected_losses,
+    learn,
+    open_chance,
+    prospects,
+    together,
+)
+from ansible_collections.spot.platform.plugins.module_utils.engine.supply import Instance, Seen, Stakes, step
+
+A, B, C = Pool("a", "us-east-1a", 1.0), Pool("b", "us-east-1b", 1.0), Pool("c", "us-west-2a", 1.0)
+STAKES = Stakes(worth=10.0, on_demand_price=3.0, outage_hours=0.05)
+DAY = 24 * HOUR
+
+
+def aged(**hours):
+    """A memory of pools that have been up for so many hours and hold instances at time 0."""
+    return Memory(0.0, {name: Record(up_hours=up, seen_at=0.0) for name, up in hours.items()})
+
+
+def running(pool, count=1, serving=True, launched_at=-DAY, leaving=False, first=1):
+    return [Instance(f"{pool}{number}", pool, 1, launched_at, serving, leaving) for number in range(first, first + count)]
+
+
+def seen(instances, memory, target=3, pools=(A, B, C), now=60.0, **events):
+    return Seen(now, target, 0, instances, pools, memory, **events)
+
+
+def test_the_hazard_falls_with_the_known_up_time_and_its_integral_is_what_is_expected():
+    hours = [1 / 6, 1.0, 6.0, 48.0]
+    assert sorted((base_hazard(one) for one in hours), reverse=True) == [base_hazard(one) for one in hours]
+    steps = [number / 1000 for number in range(6000)]
+    assert expected_losses(6.0) == pytest.approx(sum(base_hazard(one) for one in steps) / 1000, rel=0.01)
+
+
+def test_a_pool_that_holds_an_instance_grows_older_and_a_loss_takes_most_of_its_age():
+    memory = learn(aged(a=10.0), HOUR, ["a"], [], [])
+    assert memory.records["a"].up_hours == pytest.approx(11.0)
+    lost = learn(memory, HOUR + 60, [], ["a"], []).records["a"]
+    assert lost.up_hours <= 0.5
+    assert lost.closed_at == HOUR + 60
+    assert lost.losses == pytest.approx(1.0)
+
+
+def test_a_refusal_says_nothing_of_losses_where_the_pool_was_not_known_to_be_open():
+    record = learn(Memory(), 0.0, [], [], ["a"]).records["a"]
+    assert (record.losses, record.expected, record.closed_at) == (0.0, 0.0, 0.0)
+
+
+def test_a_closed_pool_is_the_likelier_open_again_the_longer_ago_it_refused():
+    record = Record(closed_at=0.0, refused_at=600.0)
+    chances = [open_chance(record, 600.0 + wait) for wait in (0, 600, 3600, DAY)]
+    assert chances[0] == pytest.approx(0.0)
+    assert chances == sorted(chances)
+    assert chances[-1] < 1
+
+
+def test_a_pool_whose_region_has_no_room_elsewhere_is_more_hazardous():
+    shut = Record(closed_at=0.0, refused_at=60.0)
+    calm = prospects([A, B], Memory(60.0, {"a": Record(5.0, 60.0), "b": Record(5.0, 60.0)}), 60.0, ["a", "b"])
+    scarce = prospects([A, B], Memory(60.0, {"a": Record(5.0, 60.0), "b": shut}), 60.0, ["a"])
+    assert scarce["a"].hazard > 3 * calm["a"].hazard
+
+
+def test_pools_that_were_lost_together_are_no_longer_taken_for_two():
+    memory = aged(a=5.0, c=5.0)
+    before = together(memory, A, C)
+    for _loss in range(4):
+        memory = learn(memory, memory.at + 60, [], ["a", "c"], [])
+    assert together(memory, A, C) > 5 * before
+
+
+def test_without_spares_what_is_lost_is_uncovered_and_spares_cover_the_first():
+    assert uncovered(-2, 0.5) == pytest.approx(2.5)
+    assert uncovered(0, 0.5) == pytest.approx(0.5)
+    assert uncovered(1, 0.5) == pytest.approx(0.5 - 1 + 2.718281828**-0.5)
+    assert uncovered(3, 0.5) < uncovered(2, 0.5)
+
+
+@pytest.mark.parametrize(("hazard", "on_demand"), [(0.05, 0), (5.0, 3)], ids=["safe", "hazardous"])
+def test_on_demand_is_taken_where_spot_with_its_risk_costs_more(hazard, on_demand):
+    best = compose([Prospect(A, hazard, 1.0)], {"a": 3}, 3, 3, 0, 3.0, 1.5, 0.1, lambda one, other: 0.0, 1.0, 0.05)
+    assert best.on_demand == on_demand
+    assert best.total >= 3
+
+
+def test_a_spare_is_kept_where_shortage_is_dear_and_not_where_it_is_cheap():
+    pools = [Prospect(Pool(name, f"us-{name}-1a", 1.0), 0.3, 1.0) for name in ("east", "west", "north", "south")]
+
+    def spares(risk_price):
+        return compose(pools, {}, 0, 3, 0, 3.0, risk_price, 0.1, lambda one, other: 0.05, 1.0, 0.05).spares
+
+    assert spares(0.5) == 0
+    assert spares(5.0) >= 1
+
+
+def test_no_zone_holds_more_than_its_part_of_the_target():
+    pools = [Prospect(A, 0.01, 1.0), Prospect(B, 0.2, 1.0), Prospect(C, 0.2, 1.0)]
+    best = compose(pools, {}, 0, 4, 0, 3.0, 0.5, 0.1, lambda one, other: 0.1, 0.5, 0.05)
+    assert max(best.spot.values()) <= 2 + best.spares
+
+
+def test_a_lost_instance_is_replaced_where_there_is_room_in_the_same_step():
+    took = step(seen(running("a", 2), aged(a=48.0, b=48.0), lost=["b"]), STAKES)
+    assert took.moves.short == 1
+    assert took.moves.spot.get("a", 0) >= 1
+    assert took.moves.end == ()
+
+
+def test_where_nothing_is_known_to_have_room_on_demand_is_asked_for_at_once_and_the_pools_too():
+    took = step(seen([], aged(a=10.0), lost=["a", "b", "c"]), STAKES)
+    assert took.moves.on_demand == 3
+    assert set(took.moves.spot) == {"a", "b", "c"}
+
+
+def test_on_demand_stays_until_its_replacement_serves():
+    memory = aged(a=48.0)
+    spot = running("a", 3, serving=False, launched_at=50.0)
+    stand_in = [Instance(f"od{number}", None, 1, -HOUR, True) for number in range(3)]
+    assert step(seen([*spot, *stand_in], memory), STAKES).moves.end == ()
+    ended = step(seen([*running("a", 3, launched_at=0.0), *stand_in], memory), STAKES).moves.end
+    assert sorted(ended) == ["od0", "od1", "od2"]
+
+
+def test_an_instance_that_was_told_to_go_counts_for_nothing_and_is_not_ended_by_us():
+    leaving = running("b", 1, leaving=True)
+    took = step(seen([*running("a", 2), *leaving], aged(a=48.0, b=5.0), lost=["b"]), STAKES)
+    assert took.moves.short == 1
+    assert leaving[0].id not in took.moves.end
+
+
+def test_the_same_arguments_give_the_same_step():
+    arguments = seen(running("a", 1), aged(a=2.0, b=1.0), refused=["c"])
+    assert step(arguments, STAKES) == step(arguments, STAKES)
