@@ -292,7 +292,7 @@ class _Answers:
         if self._cache is None:
             return ask()
         kept = self._cache.remember(["metrics", question, list(self._span)], HOUR, ask)
-        return [one if isinstance(one, str) else [(time, value) for time, value in one] for one in kept]
+        return [one if isinstance(one, str) else [tuple(point) for point in one] for one in kept]
 
 
 def queries(watch: Watch, metric: Metric) -> list[Query]:

@@ -72,11 +72,9 @@ def compose(
     chosen = ranked[:CANDIDATES] + [one for one in ranked[CANDIDATES:] if held.get(one.pool.id)]
     ties = [[together(a, b) + b.hazard * outage for b in chosen] for a in chosen]
     cheapest = min([on_demand_price, *(one.pool.price for one in chosen)])
-    best: Composition | None = None
-    for spares in range(MOST_SPARES + 1):
-        if best is not None and base * on_demand_price + (target - base + spares) * cheapest >= best.cost:
-            break  # the units alone cost as much
-        found = _built(
+
+    def built(spares: int) -> Composition:
+        return _built(
             chosen,
             ties,
             held,
@@ -89,9 +87,12 @@ def compose(
             entry_price,
             most_of_zone,
         )
-        if found and (best is None or found.cost < best.cost - 1e-9):
-            best = found
-    assert best is not None
+
+    best = built(0)
+    for spares in range(1, MOST_SPARES + 1):
+        if base * on_demand_price + (target - base + spares) * cheapest >= best.cost:
+            break  # the units alone cost as much
+        best = min(best, built(spares), key=lambda one: one.cost)
     return best
 
 
@@ -119,7 +120,7 @@ def _built(
     risk_price: float,
     entry_price: float,
     most_of_zone: float,
-) -> Composition | None:
+) -> Composition:
     """The fleet with ``spares``, built unit by unit."""
     count = len(pools)
     units = [0] * count
