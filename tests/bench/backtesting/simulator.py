@@ -200,6 +200,7 @@ def play(
     fleet: list[Running] = []
     refused: dict[str, int] = {}
     short_since: float | None = None
+    flat = dict.fromkeys(trace.zones, 1.0)
     result = Outcome()
     for tick in range(ticks):
         at, now = start + tick, tick * float(gap)
@@ -215,7 +216,7 @@ def play(
             fleet = [one for one in fleet if one.id not in ending]
         refused = {}
         for zone, count in ask.spot.items():
-            granted = min(count, _free(trace, zone, at, fleet, count))
+            granted = max(0, min(count, _free(trace, zone, at, fleet, count)))
             fleet += [Running(number + each, zone, SPOT, now) for each in range(1, granted + 1)]
             number += granted
             if granted < count:
