@@ -83,8 +83,8 @@ bench: setup ## Measure speed and cost; it reports and does not gate (build/benc
 	@for name in allocation inventory capacity onboard; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
 	@python tests/bench/common.py
 
-bench-backtest: setup ## Play recorded markets to the engine and to other policies (build/bench/backtest.json)
-	@python tests/bench/backtest.py --json build/bench/backtest.json
+bench-backtest: setup ## Play recorded markets to the engine and to other policies (build/bench/backtest.json, .html)
+	@python tests/bench/backtest.py --report
 
 lock: $(VENV)/.installed ## Resolve requirements-dev.in into requirements-dev.lock again
 	@uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.lock

@@ -46,6 +46,8 @@ def table() -> str:
     lines = []
     for path in sorted(RECORDS.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
+        if "met" not in result:
+            continue  # rows of a backtest that was no report
         lines.append(f"{'met   ' if result['met'] else 'MISSED'}  {result['name']}: {result['goal']}")
         width = max((len(key) for key in result["figures"]), default=0)
         lines += [f"          {key.ljust(width)}  {_shown(value)}" for key, value in result["figures"].items()]

@@ -208,7 +208,7 @@ def play(
         taken = _take(trace, at, fleet, now, notice)
         if taken and not notice:
             fleet = [one for one in fleet if one.told_at is None]
-        prices = {zone: trace.bill(zone, at) for zone in trace.zones}
+        prices = {zone: trace.bill(zone, at) for zone in trace.zones} if trace.billed else flat
         view = View(now, gap, trace.zones, fleet, taken, refused, target, od_ratio, cold_start, notice, prices)
         ask = policy.step(view)
         if ask.end:

@@ -1,0 +1,167 @@
+"""Which policy plays which trace, for how long: one run, one row."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from . import baselines, oracle, simulator
+from .ours import WORTH, Ours
+
+OURS = "spot.platform"
+ORACLE = "oracle"
+BASELINES: dict[str, Callable[[], simulator.Policy]] = {
+    "all-on-demand": baselines.AllOnDemand,
+    "static-mix": baselines.StaticMix,
+    "round-robin": baselines.RoundRobin,
+    "spothedge": baselines.SpotHedge,
+}
+POLICIES = (*BASELINES, ORACLE, OURS)
+PROFILES = tuple(WORTH)
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Market:
+    """How a folder of traces is read: seconds a tick (None: as its files say), and what Spot and On-Demand cost.
+
+    On-Demand costs ``od_ratio`` times the mean Spot price, or where ``od_price`` (USD an hour) is given what that is of
+    the traced mean. ``billed``: Spot costs its traced price instead of 1.
+    """
+
+    folder: Path
+    gap: float | None = None
+    od_ratio: float = 3.0
+    od_price: float | None = None
+    billed: bool = False
+
+    @property
+    def trace(self) -> simulator.Trace:
+        """The traces; raises ``ValueError`` where there are none, or not what is asked for."""
+        trace = _load(self.folder, self.gap)
+        if (self.billed or self.od_price) and trace.mean_price is None:
+            raise ValueError(f"{self.folder} has no prices: leave out --prices and --od-price")
+        return replace(trace, billed=self.billed)
+
+    @property
+    def ratio(self) -> float:
+        """The On-Demand price in the unit of the Spot price."""
+        if self.od_price is None:
+            return self.od_ratio
+        return self.od_price / (self.trace.mean_price or 1.0)
+
+
+_load = functools.lru_cache(maxsize=None)(simulator.load)
+
+
+@dataclass(frozen=True)
+class Spell:
+    """Which part of the trace is played: ``windows`` random ones, each with an empty fleet at first, or all of it."""
+
+    windows: int = 10
+    hours: float = 24.0
+    seed: int = 0
+    whole: bool = False
+
+    def of(self, trace: simulator.Trace) -> list[tuple[int, int]]:
+        """The parts as (start, ticks)."""
+        return [(0, len(trace))] if self.whole else simulator.windows(trace, self.windows, self.hours, self.seed)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A policy on a market for a spell; ``profile`` is None for all but ours. Times are seconds."""
+
+    market: Market
+    policy: str
+    profile: str | None
+    target: int
+    notice: int
+    cold_start: float
+    spell: Spell
+
+    def __str__(self) -> str:
+        name = f"{self.policy} ({self.profile})" if self.profile else self.policy
+        mode = "whole" if self.spell.whole else "cold"
+        return f"{self.market.folder.name}, target {self.target}, notice {self.notice}, {mode}: {name}"
+
+    def play(self, start: int, ticks: int, watch: Callable[..., None] | None = None) -> simulator.Outcome:
+        """Play a part with a new policy."""
+        trace, ratio = self.market.trace, self.market.ratio
+        setting = (start, ticks, self.target, ratio, self.cold_start, self.notice)
+        policy: simulator.Policy
+        if self.policy == ORACLE:
+            policy = oracle.Oracle(oracle.plan(trace, *setting)[0], trace.gap)
+        else:
+            policy = Ours(self.profile) if self.profile else BASELINES[self.policy]()
+        return simulator.play(trace, policy, *setting, watch)
+
+
+def row(run: Run) -> dict[str, Any]:
+    """What the run served and cost, with what was run."""
+    result = simulator.Outcome()
+    for start, ticks in run.spell.of(run.market.trace):
+        result.add(run.play(start, ticks))
+    spell = run.spell
+    return {
+        "trace": run.market.folder.name,
+        "policy": run.policy,
+        "profile": run.profile,
+        "notice": run.notice,
+        "target": run.target,
+        **result.figures(),
+        "gap": run.market.trace.gap,
+        "mode": "whole" if spell.whole else "cold",
+        "windows": 1 if spell.whole else spell.windows,
+        "seed": None if spell.whole else spell.seed,
+    }
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a policy had on a day: (tick, On-Demand serving, Spot serving) at each change, to the last tick, ``ticks``."""
+
+    policy: str
+    profile: str | None
+    ticks: int
+    changes: tuple[tuple[int, int, int], ...]
+    figures: dict[str, float]
+
+
+def day(run: Run) -> Day:
+    """The worst day of the trace under the policy."""
+    changes: list[tuple[int, int, int]] = []
+
+    def watch(tick: int, fleet: list[simulator.Running], serving: int) -> None:
+        now = tick * run.market.trace.gap
+        on_demand = sum(1 for one in fleet if one.zone is None and now - one.launched_at >= run.cold_start)
+        if not changes or changes[-1][1:] != (on_demand, serving - on_demand):
+            changes.append((tick, on_demand, serving - on_demand))
+
+    start, ticks = simulator.worst(run.market.trace, 24)
+    result = run.play(start, ticks, watch)
+    return Day(run.policy, run.profile, ticks, tuple(changes), result.figures())
+
+
+def kinds(policies: Sequence[str], profiles: Sequence[str]) -> list[tuple[str, str | None]]:
+    """The policies with their profiles, in the order in which they are shown."""
+    named = [(policy, None) for policy in POLICIES if policy in policies and policy != OURS]
+    return named + [(OURS, profile) for profile in PROFILES if OURS in policies and profile in profiles]
+
+
+def side_by_side(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
+    """``work`` of each job in as many processes as there are cores, as they end, with the job's number."""
+    with ProcessPoolExecutor(min(len(os.sched_getaffinity(0)), max(1, len(jobs)))) as pool:
+        futures = {pool.submit(work, job): number for number, job in enumerate(jobs)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
