@@ -137,7 +137,8 @@ def lane(day: Day, target: int, most: int) -> str:
     ]
     for x, end, demand, spot in spans:
         missing = target - demand - spot
-        if missing > 0:
+        x = max(x, day.cold * WIDE / day.ticks)
+        if missing > 0 and x < end:
             y = 10 * (most - target)
             parts.append(f'<rect class="short" x="{x:.2f}" y="{y}" width="{end - x:.2f}" height="{10 * missing}"/>')
     parts.append(f'<path class="target" d="M0 {10 * (most - target)}H{WIDE}"/>')
@@ -173,7 +174,16 @@ def stretched(inner: str, height: int) -> str:
 
 def sheet(trace: Trace, start: int, days: Sequence[Day], target: int) -> tuple[str, int]:
     """The day of all policies as one picture of 720 units across, and its height."""
-    most, y, parts = highest(days, target), 18, []
+    most, y, parts, x = highest(days, target), 44, [], 10
+    for label, colour in (
+        ("Spot serving", "spot"),
+        ("On-Demand serving", "demand"),
+        ("missing of the target (dashed)", "short"),
+    ):
+        parts.append(
+            f'<rect class="{colour}" x="{x}" y="9" width="10" height="10"/><text x="{x + 15}" y="18">{label}</text>'
+        )
+        x += 40 + round(LETTER * len(label))
     lanes = [("room by zone", "soft", zones(trace, start, days[0].ticks), 10 * len(trace.zones))]
     lanes += [
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -126,11 +127,15 @@ def row(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Day:
-    """What a policy had on a day: (tick, On-Demand serving, Spot serving) at each change, to the last tick, ``ticks``."""
+    """What a policy had on a day of ``ticks``: (tick, On-Demand serving, Spot serving) at each change.
+
+    Nobody could serve in the first ``cold`` ticks.
+    """
 
     policy: str
     profile: str | None
     ticks: int
+    cold: int
     changes: tuple[tuple[int, int, int], ...]
     figures: dict[str, float]
 
@@ -147,7 +152,8 @@ def day(run: Run) -> Day:
 
     start, ticks = simulator.worst(run.market.trace, 24)
     result = run.play(start, ticks, watch)
-    return Day(run.policy, run.profile, ticks, tuple(changes), result.figures())
+    cold = math.ceil(run.cold_start / run.market.trace.gap)
+    return Day(run.policy, run.profile, ticks, cold, tuple(changes), result.figures())
 
 
 def kinds(policies: Sequence[str], profiles: Sequence[str]) -> list[tuple[str, str | None]]:
