@@ -6,9 +6,9 @@ import json
 import random
 import re
 import sys
-import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils.engine import supply
