@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Prospect
 
@@ -61,9 +62,9 @@ def compose(
 ) -> Composition:
     """The best composition for ``target`` units, of which ``base`` On-Demand.
 
-    ``risk_price`` is worth times ``outage`` (hours): what one unit lost and not covered costs. ``entry_price`` is added to what is not
-    ``held`` yet. No zone gets more than ``most_of_zone`` of the target beyond the spares; where the pools do not
-    allow that, On-Demand takes the rest.
+    ``outage``: hours until a lost unit is replaced; ``risk_price``: what one unit lost and not covered costs;
+    ``entry_price`` is added to what is not ``held`` yet. No zone gets more than ``most_of_zone`` of the target beyond the
+    spares; where the pools do not allow that, On-Demand takes the rest.
     """
     ranked = sorted(
         prospects,
@@ -72,22 +73,19 @@ def compose(
     chosen = ranked[:CANDIDATES] + [one for one in ranked[CANDIDATES:] if held.get(one.pool.id)]
     ties = [[together(a, b) + b.hazard * outage for b in chosen] for a in chosen]
     cheapest = min([on_demand_price, *(one.pool.price for one in chosen)])
-
-    def built(spares: int) -> Composition:
-        return _built(
-            chosen,
-            ties,
-            held,
-            held_on_demand,
-            target,
-            base,
-            spares,
-            on_demand_price,
-            risk_price,
-            entry_price,
-            most_of_zone,
-        )
-
+    built = partial(
+        _built,
+        chosen,
+        ties,
+        held,
+        held_on_demand,
+        target,
+        base,
+        on_demand_price,
+        risk_price,
+        entry_price,
+        most_of_zone,
+    )
     best = built(0)
     for spares in range(1, MOST_SPARES + 1):
         if base * on_demand_price + (target - base + spares) * cheapest >= best.cost:
@@ -115,11 +113,11 @@ def _built(
     held_on_demand: int,
     target: int,
     base: int,
-    spares: int,
     on_demand_price: float,
     risk_price: float,
     entry_price: float,
     most_of_zone: float,
+    spares: int,
 ) -> Composition:
     """The fleet with ``spares``, built unit by unit."""
     count = len(pools)
@@ -140,7 +138,6 @@ def _built(
             if added >= least:
                 continue
             after = 0.0
-            tie = ties[index]
             for other in range(count):
                 n = units[other] + (other == index)
                 if n:

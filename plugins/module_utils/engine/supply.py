@@ -11,7 +11,7 @@ as far as what a refusal would cost outweighs what a needless instance costs unt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.composition import Composition, compose
@@ -24,10 +24,10 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.risk import (
     together,
 )
 
+WORTH = {"cost": 3.0, "balanced": 10.0, "availability": 30.0}
+"""What a unit short for an hour is worth, in On-Demand hours, by profile."""
 ENTRY = 0.03
 """What it counts against a unit, in On-Demand hours, that it must be launched first: fleets do not change for a trifle."""
-
-
 SURE = 0.1
 """The cost of a refusal, in On-Demand hours an hour, up to which no On-Demand is asked for besides: a tenth of what one
 costs, for a refusal delays by a step and may be followed by another."""
@@ -84,29 +84,26 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What to launch, by pool and On-Demand, in units, and whom to end. ``hedged``: the units among them that were asked
-    for twice, so that one refusal does no harm; ``short``: the units that nothing is on its way for."""
+    """What to launch, by pool and On-Demand, in units, and whom to end; ``short``: the units that nothing was on its way
+    for. What may be refused is asked for twice, so the launches can be more than that."""
 
     spot: Mapping[str, int]
     on_demand: int
     end: tuple[str, ...]
     short: int
-    hedged: int
 
 
 def step(seen: Seen, stakes: Stakes) -> Step:
     """The next step of a fleet. Pure: the same arguments give the same step."""
     alive = [one for one in seen.instances if not one.leaving]
-    held: Counter[str] = Counter()
-    for one in alive:
-        if one.pool is not None:
-            held[one.pool] += one.capacity
+    held = units_of(alive)
+    on_demand = held.pop(None, 0)
     memory = learn(seen.memory, seen.now, held, seen.lost, seen.refused)
     promised = prospects(seen.pools, memory, seen.now, held)
     best = compose(
         [one for one in promised.values() if one.open > 0.5],
         held,
-        sum(one.capacity for one in alive if one.pool is None),
+        on_demand,
         seen.target,
         seen.base,
         stakes.on_demand_price,
@@ -117,39 +114,36 @@ def step(seen: Seen, stakes: Stakes) -> Step:
         stakes.outage_hours,
     )
     return Step(
-        moves(seen.instances, best, promised, seen.target, stakes.worth, stakes.on_demand_price), best, promised, memory
+        moves(alive, best, promised, seen.target, stakes.worth, stakes.on_demand_price), best, promised, memory
     )
 
 
+def units_of(instances: Iterable[Instance]) -> Counter[str | None]:
+    """Their units by pool, On-Demand under ``None``."""
+    found: Counter[str | None] = Counter()
+    for one in instances:
+        found[one.pool] += one.capacity
+    return found
+
+
 def moves(
-    instances: Sequence[Instance],
+    alive: Sequence[Instance],
     best: Composition,
     prospects: Mapping[str, Prospect],
     target: int,
     worth: float,
     on_demand_price: float,
 ) -> Moves:
-    """The next moves towards ``best``. ``worth``: of a unit short for an hour, in On-Demand hours."""
-    alive = [one for one in instances if not one.leaving]
-    held: Counter[str] = Counter()
-    served: Counter[str] = Counter()
-    on_demand = on_demand_served = 0
-    for one in alive:
-        if one.pool is None:
-            on_demand += one.capacity
-            on_demand_served += one.capacity * one.serving
-        else:
-            held[one.pool] += one.capacity
-            served[one.pool] += one.capacity * one.serving
+    """The next moves of those ``alive`` towards ``best``. ``worth``: of a unit short for an hour, in On-Demand hours."""
+    held, served = units_of(alive), units_of(one for one in alive if one.serving)
+    on_demand, on_demand_served = held.pop(None, 0), served.pop(None, 0)
     asks = {pool: units - held[pool] for pool, units in best.spot.items() if units > held[pool]}
     more = max(0, best.on_demand - on_demand)
     short = max(0, target - sum(held.values()) - on_demand)
-    hedged = 0
-    if short:
-        hedged = _unsure(asks, prospects, short, worth)
-        more = max(more, hedged)
-        if hedged:
-            _hedge(asks, prospects, hedged, worth * on_demand_price)
+    unsure = _unsure(asks, prospects, short, worth)
+    if unsure:
+        more = max(more, unsure)
+        _hedge(asks, prospects, unsure, worth * on_demand_price)
     tried = set()
     standing_in = max(best.on_demand, on_demand, more)
     if standing_in:
@@ -158,7 +152,7 @@ def moves(
         for one in prospects.values():
             if one.probe and one.pool.id not in asks:
                 asks[one.pool.id] = one.pool.capacity
-    return Moves(asks, more, _surplus(alive, best, held, served, on_demand_served, target, tried), short, hedged)
+    return Moves(asks, more, _surplus(alive, best, held, served, on_demand_served, target, tried), short)
 
 
 def _unsure(asks: Mapping[str, int], prospects: Mapping[str, Prospect], short: int, worth: float) -> int:
@@ -173,14 +167,15 @@ def _unsure(asks: Mapping[str, int], prospects: Mapping[str, Prospect], short: i
     return unsure + left
 
 
-def _hedge(asks: dict[str, int], prospects: Mapping[str, Prospect], units: int, worth: float) -> None:
-    """Ask further pools for ``units``, until it is unlikely enough that all refuse."""
+def _hedge(asks: dict[str, int], prospects: Mapping[str, Prospect], units: int, price: float) -> None:
+    """Ask further pools for ``units``, until all refusing is so unlikely that it costs less, at ``price`` for a unit short
+    for an hour, than one more."""
     refusal = 1.0
     for pool in asks:
         refusal *= 1 - prospects[pool].open
     others = (one for one in prospects.values() if one.pool.id not in asks)
     for one in sorted(others, key=lambda one: (-one.open, one.hazard)):
-        if refusal * worth < one.pool.price:
+        if refusal * price < one.pool.price:
             break
         asks[one.pool.id] = units
         refusal *= 1 - one.open

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from .ours import WORTH
+from ansible_collections.spot.platform.plugins.module_utils.engine.supply import WORTH
+
 from .runs import OURS
 
 CHEAPER = 0.18

@@ -8,15 +8,12 @@ from ansible_collections.spot.platform.plugins.module_utils.engine import risk, 
 
 from .simulator import Ask, View
 
-WORTH = {"cost": 3.0, "balanced": 10.0, "availability": 30.0}
-"""What an hour short of one instance is worth in On-Demand hours, by profile."""
-
 
 class Ours:
     """`supply.step` with the worth of a profile; its memory goes from tick to tick, as it does between steps on AWS."""
 
     def __init__(self, profile: str) -> None:
-        self.worth = WORTH[profile]
+        self.worth = supply.WORTH[profile]
         self.memory = risk.Memory()
 
     def step(self, view: View) -> Ask:

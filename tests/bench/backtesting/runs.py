@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ansible_collections.spot.platform.plugins.module_utils.engine.supply import WORTH
+
 from . import baselines, oracle, simulator
-from .ours import WORTH, Ours
+from .ours import Ours
 
 OURS = "spot.platform"
 ORACLE = "oracle"
