@@ -19,6 +19,14 @@ FALLBACK = "spot.platform/fallback"
 """On a group: ``on_demand`` or ``none``."""
 UNIT = "spot.platform/unit"
 """On a group: ``vcpus`` or ``instances``, what the figures above count."""
+PROFILE = "spot.platform/profile"
+"""On a group: ``cost``, ``balanced`` or ``availability``."""
+ZONE_SHARE = "spot.platform/max-zone-share"
+"""On a group: the largest part of the target that one zone may hold, from 0 to 1."""
+SUSPENDED = "spot.platform/suspended"
+"""On a group: the processes that spot_autoscale suspended, to be resumed when it lets go of the group."""
+GROUP = "spot.platform/group"
+"""On an instance that spot_autoscale launched: the group or fleet that it belongs to, or is to be attached to."""
 
 
 def of(app: str, environment: str) -> dict[str, str]:

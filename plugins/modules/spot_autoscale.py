@@ -2,22 +2,26 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Take the next step of the capacity control of many Auto Scaling groups."""
+"""Take the next step of the capacity of many applications."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: spot_autoscale
 version_added: 0.1.0
-short_description: Let On-Demand stand in while Spot is short, and go back to Spot
+short_description: Take the next step of the capacity of many applications
 description:
-  - Takes one step for each Auto Scaling group that the platform manages. Where Spot Instances cannot be had,
-    On-Demand Instances cover what is missing; where Spot has come back and has proved stable, they are given back.
-  - An Auto Scaling group by itself launches nothing in place of a Spot Instance that it cannot get. This module sets
-    the group's desired capacity and its On-Demand base together, in one call, so that the missing capacity comes as
-    On-Demand at once while the group goes on asking for all of its Spot part.
-  - Run it every minute, or on an interruption notice. It keeps no state of its own. The target and the policy are the
-    tags that M(spot.platform.spot_capacity) writes, and the fallback in force is read off the group.
+  - Takes one step for each Auto Scaling group that the platform manages. It says how much capacity the demand asks for, which
+    Spot pools to have it from, and how much On-Demand; launches what is missing, and ends what is no longer needed once what
+    replaces it serves.
+  - What Spot cannot give comes as On-Demand in the same step. On-Demand is given back when Spot serves in its place.
+  - Run it every minute, and on every interruption notice. It keeps what it has learned in a DynamoDB table, so any controller
+    can take the next step; only one acts on a group at a time. The target and the policy are the tags that
+    M(spot.platform.spot_capacity) writes.
+  - Instances are launched by an EC2 Fleet of the type C(instant), which says at once what it cannot give, and attached to
+    the group. The group replaces what it loses by itself while no controller runs.
+  - The processes C(AZRebalance), C(AlarmNotification) and C(ScheduledActions) of the group would undo the decisions and are
+    suspended; with O(state=released) they are resumed.
   - A group that fails does not keep the others from their step; the task fails at the end and names it.
 author:
   - The spot.platform developers (@spot-platform)
@@ -47,6 +51,159 @@ options:
   environment:
     description: Only the groups of this environment. Not used with O(groups).
     type: str
+  state:
+    description:
+      - V(steered) takes the step. V(released) lets go of the groups, resumes what was suspended in them, and leaves
+        their instances as they are.
+    type: str
+    choices: [steered, released]
+    default: steered
+  scaling:
+    description: How the target of each application follows its demand. An application that is not named keeps its target.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      app:
+        description: Name of the application.
+        type: str
+        required: true
+      metrics:
+        description: What is followed. The metric that wants the largest capacity wins.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description:
+              - V(cpu), V(memory) and V(custom) of the kind V(utilization) are a percentage of what serves; V(requests) (a minute),
+                V(queue_depth) and V(custom) of the kind V(load) are a total.
+            type: str
+            choices: [cpu, memory, requests, queue_depth, custom]
+            required: true
+          source:
+            description: Where it is read.
+            type: str
+            choices: [cloudwatch, prometheus]
+            default: cloudwatch
+          kind:
+            description: What a metric called V(custom) measures.
+            type: str
+            choices: [utilization, load]
+          target:
+            description: The percentage to keep, or the load that one unit of capacity takes.
+            type: float
+            required: true
+          query:
+            description: The query in PromQL that gives one value. C($app), C($environment), C($region) and C($group) are filled in.
+            type: str
+          url:
+            description: The Prometheus to ask, if not the one of O(prometheus).
+            type: str
+          queue:
+            description: The name of the SQS queue of V(queue_depth).
+            type: str
+          namespace:
+            description: The namespace in CloudWatch.
+            type: str
+          metric:
+            description: The name of the metric in CloudWatch.
+            type: str
+          dimensions:
+            description: Its dimensions in CloudWatch.
+            type: dict
+          statistic:
+            description: Its statistic in CloudWatch, such as V(Average), V(Sum) or V(p90).
+            type: str
+      schedules:
+        description: Narrower bounds in a part of the week.
+        type: list
+        elements: dict
+        suboptions:
+          days:
+            description: The days on which it starts.
+            type: list
+            elements: str
+            choices: [mon, tue, wed, thu, fri, sat, sun]
+            default: [mon, tue, wed, thu, fri, sat, sun]
+          start:
+            description: When it starts, such as V(08:30).
+            type: str
+            required: true
+          end:
+            description: When it ends; if not after O(scaling[].schedules[].start), on the next day.
+            type: str
+            required: true
+          timezone:
+            description: The IANA name of the time zone.
+            type: str
+            default: UTC
+          min:
+            description: The smallest target in it.
+            type: int
+          max:
+            description: The largest target in it.
+            type: int
+      step_up:
+        description: The most that is added in a minute; no limit by default.
+        type: int
+      step_down:
+        description: The most that is taken away in a minute; no limit by default.
+        type: int
+      stabilization_minutes:
+        description: Capacity is taken away only when all values of so long a time agree.
+        type: int
+        default: 10
+      forecast:
+        description: Whether the same hour of earlier days may raise the target ahead of the demand.
+        type: bool
+        default: false
+      budget:
+        description: What a region's capacity may cost.
+        type: dict
+        suboptions:
+          per_hour:
+            description: USD an hour.
+            type: float
+            required: true
+          when_exceeded:
+            description: V(degrade) asks for no more than the budget buys, V(alert) only says that it is exceeded.
+            type: str
+            choices: [degrade, alert]
+            default: degrade
+  prometheus:
+    description: The Prometheus that metrics are read from.
+    type: dict
+    suboptions:
+      url:
+        description: Its address, such as V(https://prometheus.example.com:9090).
+        type: str
+      username:
+        description: The user of its basic authentication.
+        type: str
+      password:
+        description: The password of its basic authentication.
+        type: str
+      ca_path:
+        description: The certificate authority to trust, as a file.
+        type: path
+      timeout:
+        description: Seconds without an answer after which its metrics are given up.
+        type: float
+        default: 5.0
+  notices:
+    description: Instances that have their interruption notice, besides those that EC2 names when it is asked.
+    type: list
+    elements: str
+    default: []
+  rebalances:
+    description: Instances that AWS recommends to replace. Their pools count as riskier; nothing is moved for that alone.
+    type: list
+    elements: str
+    default: []
+  profile:
+    description: What an hour short of one unit is worth, instead of what the group's tag says.
+    type: str
+    choices: [cost, balanced, availability]
   fallback:
     description: Whether On-Demand stands in for Spot, instead of what the group's tag says.
     type: str
@@ -60,18 +217,44 @@ options:
   max:
     description: The largest target, instead of what the group's tag says.
     type: int
-  settle_seconds:
-    description: How long a Spot launch may take before On-Demand is sent for. A launch that fails ends the wait.
-    type: int
-    default: 180
-  stable_seconds:
-    description: How long new Spot Instances must have served before the On-Demand that stood in for them is given back.
+  boot_seconds:
+    description: How long an instance takes from its launch until it serves; the cost of a loss follows from it.
     type: int
     default: 120
+  run_seconds:
+    description: How long to wait for launched instances to run, so that they can be attached in the same step.
+    type: int
+    default: 40
+  lease_seconds:
+    description: How long to wait for another controller that acts on the same group. On an event, give it time.
+    type: int
+    default: 0
+  interruption_bands:
+    description:
+      - File or URL in the form of AWS's Spot Instance Advisor feed. Without it, the risk of a pool is what was observed of it.
+    type: str
+  placement_scores:
+    description: Whether to ask for placement scores, once an hour for all groups of a region; AWS rations the questions.
+    type: bool
+    default: false
+  history_days:
+    description: The days over which the usual price of a pool is taken, 0 for none.
+    type: int
+    default: 0
+  cache_dir:
+    description: Where answers of AWS that change seldom are kept.
+    type: path
+    default: ~/.cache/spot.platform
 notes:
-  - "Required IAM actions: C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DescribeScalingActivities),
-    C(autoscaling:UpdateAutoScalingGroup), C(ec2:DescribeInstances), C(ec2:RunInstances), C(iam:PassRole)."
-  - AWS asks for the last two of whoever updates a group whose instances have an instance profile.
+  - "Required IAM actions: C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:AttachInstances),
+    C(autoscaling:TerminateInstanceInAutoScalingGroup), C(autoscaling:UpdateAutoScalingGroup), C(autoscaling:SuspendProcesses),
+    C(autoscaling:ResumeProcesses), C(autoscaling:CreateOrUpdateTags), C(autoscaling:DeleteTags), C(cloudwatch:GetMetricData),
+    C(dynamodb:BatchGetItem), C(dynamodb:UpdateItem), C(ec2:CreateFleet), C(ec2:CreateTags),
+    C(ec2:DescribeAvailabilityZones), C(ec2:DescribeInstances), C(ec2:DescribeInstanceTypes),
+    C(ec2:DescribeInstanceTypeOfferings), C(ec2:DescribeSpotInstanceRequests), C(ec2:DescribeSpotPriceHistory),
+    C(ec2:DescribeSubnets), C(ec2:GetSpotPlacementScores), C(ec2:RunInstances), C(ec2:TerminateInstances),
+    C(elasticloadbalancing:DescribeTargetHealth), C(iam:PassRole), C(pricing:GetProducts)."
+  - AWS asks for C(ec2:RunInstances), C(ec2:CreateTags) and C(iam:PassRole) of whoever launches by a fleet.
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -79,10 +262,29 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Cover what Spot is short of, in two regions
+- name: Take the next step in two regions, with the demand that CloudWatch tells
   spot.platform.spot_autoscale:
     regions: [us-east-1, eu-west-1]
     environment: production
+    scaling:
+      - app: web
+        metrics:
+          - name: cpu
+            target: 60
+        schedules:
+          - days: [mon, tue, wed, thu, fri]
+            start: "07:30"
+            end: "19:00"
+            timezone: Europe/Berlin
+            min: 12
+
+- name: Replace two instances that have their notice, before they are gone
+  spot.platform.spot_autoscale:
+    region: us-east-1
+    groups:
+      - name: production-web
+    notices: [i-0123456789abcdef0, i-0fedcba9876543210]
+    lease_seconds: 30
 
 - name: Show what the next step for one group would be
   spot.platform.spot_autoscale:
@@ -91,6 +293,13 @@ EXAMPLES = r"""
       - name: production-web
   check_mode: true
   diff: true
+
+- name: Let go of a group
+  spot.platform.spot_autoscale:
+    region: us-east-1
+    groups:
+      - name: production-web
+    state: released
 """
 
 RETURN = r"""
@@ -114,55 +323,86 @@ decisions:
       sample: web
     kind:
       description:
-        - V(fallback), On-Demand is sent for; V(returned), it is given back; V(adjusted), the figures are set to what
-          target, base and fallback mean; V(waiting), something is wanted that cannot be done yet; V(steady), nothing
-          is wanted.
+        - V(fallback), On-Demand is sent for; V(returned), it is given back; V(scaled), the target changes; V(moved), other
+          Spot for the same target; V(adjusted), only the group's own figures are set; V(waiting), less serves than is wanted
+          and nothing more can be had; V(steady), nothing is wanted; V(released), it is no longer steered.
       type: str
       sample: fallback
     changes:
-      description: Whether the group had to be updated.
+      description: Whether anything was changed, in check mode whether it would be.
       type: bool
     target:
-      description: The capacity that the application wants, in the group's unit.
+      description: The capacity that the application wants, in the group's unit. Null where nothing was decided.
       type: int
       sample: 10
-    desired:
-      description: The group's desired capacity as decided.
-      type: int
-      sample: 14
-    on_demand_base:
-      description: The group's On-Demand base as decided.
-      type: int
-      sample: 6
-    fallback:
-      description: The part of the On-Demand base that stands in for Spot.
-      type: int
-      sample: 4
-    before:
-      description: The desired capacity and the On-Demand base that were in force.
-      type: dict
-      sample: {desired: 10, on_demand_base: 2}
-    after:
-      description: The desired capacity and the On-Demand base as decided.
-      type: dict
-      sample: {desired: 14, on_demand_base: 6}
     serving:
-      description: The capacity in service when the decision was made.
+      description: The capacity that served when the decision was made.
       type: int
       sample: 6
     expected:
-      description: The capacity that will serve when the On-Demand asked for and the Spot granted so far have come.
+      description: The capacity that will serve when all that was asked for has come.
       type: int
       sample: 10
+    fallback:
+      description: The On-Demand capacity that stands in for Spot.
+      type: int
+      sample: 4
+    cost_per_hour:
+      description: What the fleet that is best now costs, with the risk of its pools, USD an hour.
+      type: float
+      sample: 0.2135
+    on_demand_cost_per_hour:
+      description: What the target costs On-Demand, USD an hour.
+      type: float
+      sample: 0.48
+    launched:
+      description: What was asked for, and what became of it.
+      type: list
+      elements: dict
+      contains:
+        pool:
+          description: The pool, null for On-Demand.
+          type: str
+          sample: us-east-1a/m5.large
+        lifecycle:
+          description: V(spot) or V(on_demand).
+          type: str
+          sample: spot
+        asked:
+          description: The capacity that was asked for.
+          type: int
+          sample: 4
+        instances:
+          description: The instances that were launched.
+          type: list
+          elements: str
+          sample: [i-0123456789abcdef0]
+        refusal:
+          description: Why there were fewer, null if there were not.
+          type: str
+          sample: "InsufficientInstanceCapacity: We currently do not have sufficient m5.large capacity"
+    ended:
+      description: The instances that were ended.
+      type: list
+      elements: str
+      sample: [i-0fedcba9876543210]
+    before:
+      description: Target, desired capacity and On-Demand base that were in force.
+      type: dict
+      sample: {target: 10, desired: 10, on_demand_base: 2}
+    after:
+      description: Target, desired capacity and On-Demand base that the step leads to.
+      type: dict
+      sample: {target: 10, desired: 10, on_demand_base: 6}
     reasons:
       description: Why, with the figures.
       type: list
       elements: str
-      sample: ["Spot has 4 of 8 vcpus (target 10, On-Demand base 2)"]
+      sample: ["6 of 10 vcpus serve: 4 vcpus of Spot in 2 pools and 2 On-Demand are there or on their way (base 2)"]
     ask_again_seconds:
       description: In how many seconds the next step is worth taking.
       type: int
-      sample: 60
+      sample: 20
 ask_again_seconds:
   description: The smallest of the decisions' figures.
   returned: always
@@ -185,178 +425,135 @@ errors:
     message:
       description: What failed, why, and what to do.
       type: str
-      sample: the group production-web is not there
+      sample: the group production-web is not there in us-east-1
 activity:
-  description: One activity event for each change, and for each one that was wanted and could not be made yet.
+  description: One activity event for each group where something was changed, or was wanted and could not be had.
   returned: always
   type: list
   elements: dict
   sample: [{kind: capacity.fallback, app: web, region: us-east-1, resource: production-web, changed: true}]
 """
 
+import uuid
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.activity import Event, as_dicts, rfc3339
-from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling as aws
+from ansible_collections.spot.platform.plugins.module_utils.arguments import SCALING
+from ansible_collections.spot.platform.plugins.module_utils.autoscaling import result_of
+from ansible_collections.spot.platform.plugins.module_utils.aws import control, market
+from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
-from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, message
+from ansible_collections.spot.platform.plugins.module_utils.aws.metrics import Prometheus
+from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
+from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import PROFILES
+from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 
-SUMMARIES = {
-    "fallback": "On-Demand stands in for {fallback} {unit} of Spot",
-    "returned": "Spot serves again: {returned} {unit} of On-Demand are given back",
-    "adjusted": "Desired capacity and On-Demand base are set to what target and fallback mean",
-    "waiting": "The group has {serving} of {target} {unit} in service and waits for Spot",
+NAMES = {"type": "list", "elements": "str", "default": []}
+ARGUMENTS = {
+    "groups": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"name": {"type": "str", "required": True}, "region": {"type": "str"}},
+    },
+    "regions": {"type": "list", "elements": "str"},
+    "apps": NAMES,
+    "environment": {"type": "str"},
+    "state": {"type": "str", "choices": ["steered", "released"], "default": "steered"},
+    "scaling": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"app": {"type": "str", "required": True}, **SCALING["options"]},
+    },
+    "prometheus": {
+        "type": "dict",
+        "options": {
+            "url": {"type": "str"},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "ca_path": {"type": "path"},
+            "timeout": {"type": "float", "default": 5.0},
+        },
+    },
+    "notices": NAMES,
+    "rebalances": NAMES,
+    "profile": {"type": "str", "choices": list(PROFILES)},
+    "fallback": {"type": "str", "choices": ["on_demand", "none"]},
+    "on_demand_base": {"type": "int"},
+    "min": {"type": "int"},
+    "max": {"type": "int"},
+    "boot_seconds": {"type": "int", "default": 120},
+    "run_seconds": {"type": "int", "default": 40},
+    "lease_seconds": {"type": "int", "default": 0},
+    "interruption_bands": {"type": "str"},
+    "placement_scores": {"type": "bool", "default": False},
+    "history_days": {"type": "int", "default": 0},
+    "cache_dir": {"type": "path", "default": "~/.cache/spot.platform"},
 }
 
 
-@dataclass(frozen=True)
-class Step:
-    """What became of a group's step: a decision with its event, or an error."""
-
-    region: str
-    group: str | None
-    decision: engine.Decision | None = None
-    event: Event | None = None
-    error: str | None = None
-
-
-def policy_of(group: aws.Group, options: dict[str, Any]) -> engine.Policy:
-    """The policy in the group's tags, with the task's options before it; raises ``ValueError`` for a bad tag."""
-
-    def number(option: str, tag: str) -> int:
-        return group.number(tag) if options[option] is None else options[option]
-
-    fallback = options["fallback"] or group.tags.get(tags.FALLBACK)
-    if fallback not in ("on_demand", "none"):
-        raise ValueError(f"the tag {tags.FALLBACK} of the group {group.name} is {fallback!r}, not on_demand or none")
-    return engine.Policy(
-        on_demand_base=number("on_demand_base", tags.ON_DEMAND_BASE),
-        fallback=fallback,
-        min=number("min", tags.MINIMUM),
-        max=number("max", tags.MAXIMUM),
-        settle_seconds=options["settle_seconds"],
-        stable_seconds=options["stable_seconds"],
-    )
-
-
-def step(clients: Clients, group: aws.Group, known: dict[str, Any], options: dict[str, Any], check: bool) -> Step:
-    """Observe, decide, act and record for one group."""
-    try:
-        policy = policy_of(group, options)
-        observation = aws.observe(clients, group, known, policy)
-        decision = engine.decide(observation, policy)
-        if decision.changes and not check:
-            aws.apply(clients, group, decision)
-        return Step(group.region, group.name, decision, event(decision, observation))
-    except (AwsError, ValueError) as error:
-        return Step(group.region, group.name, error=str(error))
-
-
-def event(decision: engine.Decision, observation: engine.Observation) -> Event | None:
-    """The activity event of a decision; none where nothing was wanted."""
-    if decision.kind == "steady":
-        return None
-    summary = SUMMARIES[decision.kind].format(
-        fallback=decision.fallback,
-        returned=decision.on_demand_base_before - decision.on_demand_base,
-        serving=decision.serving,
-        target=decision.target,
-        unit=observation.unit,
-    )
-    return Event(
-        kind=f"capacity.{decision.kind}",
-        resource=decision.group,
-        summary=summary,
-        app=decision.app,
-        region=decision.region,
-        reasons=decision.reasons,
-        before=decision.before(),
-        after=decision.after(),
-        changed=decision.changes,
-        time=rfc3339(observation.now),
-    )
-
-
-def steps(clients: Clients, region: str, names: list[str] | None, options: dict[str, Any], check: bool) -> list[Step]:
-    """The steps of one region's groups; a region that cannot be read is one failed step."""
-    try:
-        groups = aws.groups(clients, region, names, options["apps"], options["environment"])
-        known = aws.instances(clients, region, [one for group in groups for one in group.instance_ids])
-    except AwsError as error:
-        return [Step(region, None, error=str(error))]
-    missing = sorted(set(names or ()) - {group.name for group in groups})
-    return [
-        *side_by_side(lambda group: step(clients, group, known, options, check), groups),
-        *(Step(region, name, error=f"the group {name} is not there in {region}") for name in missing),
-    ]
-
-
-def result_of(taken: list[Step]) -> dict[str, Any]:
-    """The module's result."""
-    decisions = [one.decision for one in taken if one.decision]
-    changed = [decision for decision in decisions if decision.changes]
-    keys = "group region app kind changes target desired on_demand_base fallback serving expected".split()
-    return {
-        "changed": bool(changed),
-        "decisions": [
-            {key: getattr(decision, key) for key in (*keys, "ask_again_seconds")}
-            | {"before": decision.before(), "after": decision.after(), "reasons": list(decision.reasons)}
-            for decision in decisions
-        ],
-        "ask_again_seconds": min((decision.ask_again_seconds for decision in decisions), default=60),
-        "errors": [{"group": one.group, "region": one.region, "message": one.error} for one in taken if one.error],
-        "activity": as_dicts(one.event for one in taken if one.event),
-        "diff": {
-            "before": {f"{decision.group}@{decision.region}": decision.before() for decision in changed},
-            "after": {f"{decision.group}@{decision.region}": decision.after() for decision in changed},
+def options_of(module: AnsibleAWSModule, clients: Clients, cache: Cache) -> control.Options:
+    """What is asked for. Raises ``ValueError`` for a scaling that cannot be, `AwsError` for bands that cannot be read."""
+    given = module.params
+    bands = given["interruption_bands"] and market.interruption_bands(given["interruption_bands"], cache)
+    return control.Options(
+        question=Question(
+            apps=tuple(given["apps"]),
+            environment=given["environment"],
+            notices=frozenset(given["notices"]),
+            warned=frozenset(given["rebalances"]),
+            bands=bands,
+            history_days=given["history_days"],
+            placement_scores=given["placement_scores"],
+        ),
+        policy={name: given[name] for name in ("profile", "fallback", "on_demand_base", "min", "max")},
+        scalings={
+            one["app"]: scaling_of({key: value for key, value in one.items() if key != "app"}, 0, 10**6)
+            for one in given["scaling"]
         },
-    }
+        prometheus=Prometheus(**(given["prometheus"] or {})),
+        holder=str(uuid.uuid4()),
+        act=not module.check_mode,
+        release=given["state"] == "released",
+        boot_seconds=given["boot_seconds"],
+        run_seconds=given["run_seconds"],
+        lease_seconds=given["lease_seconds"],
+    )
+
+
+def run(module: AnsibleAWSModule) -> list[control.Outcome]:
+    """The step of every group asked for, regions side by side."""
+    clients = Clients.of_module(module)
+    wanted: dict[str | None, list[str] | None] = defaultdict(list)
+    for group in module.params["groups"] or ():
+        wanted[group["region"] or module.region].append(group["name"])
+    if module.params["groups"] is None:
+        wanted = dict.fromkeys(module.params["regions"] or [module.region])
+    if None in wanted:
+        raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
+    cache = Cache(module.params["cache_dir"], market.endpoint(clients.get("ec2", next(iter(wanted)))))
+    options = options_of(module, clients, cache)
+    parts = side_by_side(lambda item: control.step_region(clients, *item, options, cache), sorted(wanted.items()))
+    if cache.problem:
+        module.warn(cache.problem)
+    return [one for part in parts for one in part]
 
 
 def main() -> None:
     module = AnsibleAWSModule(
-        argument_spec={
-            "groups": {
-                "type": "list",
-                "elements": "dict",
-                "options": {"name": {"type": "str", "required": True}, "region": {"type": "str"}},
-            },
-            "regions": {"type": "list", "elements": "str"},
-            "apps": {"type": "list", "elements": "str", "default": []},
-            "environment": {"type": "str"},
-            "fallback": {"type": "str", "choices": ["on_demand", "none"]},
-            "on_demand_base": {"type": "int"},
-            "min": {"type": "int"},
-            "max": {"type": "int"},
-            "settle_seconds": {"type": "int", "default": 180},
-            "stable_seconds": {"type": "int", "default": 120},
-        },
-        mutually_exclusive=[("groups", "regions")],
-        supports_check_mode=True,
+        argument_spec=ARGUMENTS, mutually_exclusive=[("groups", "regions")], supports_check_mode=True
     )
-    options = module.params
-    clients = Clients.of_module(module)
-    wanted: dict[str, list[str] | None] = defaultdict(list)
-    for group in options["groups"] or ():
-        wanted[group["region"] or module.region].append(group["name"])
-    if options["groups"] is None:
-        wanted = dict.fromkeys(options["regions"] or [module.region])
-    if None in wanted:
-        module.fail_json(msg="there is no region: set regions, region or AWS_DEFAULT_REGION")
-
-    parts = side_by_side(lambda item: steps(clients, *item, options, module.check_mode), sorted(wanted.items()))
-    result = result_of([one for part in parts for one in part])
+    try:
+        outcomes = run(module)
+    except FAILURES as failure:
+        module.fail_json(msg=message(failure), decisions=[], activity=[], errors=[])
+    result = result_of(outcomes)
     if result["errors"]:
         said = "; ".join(error["message"] for error in result["errors"])
-        module.fail_json(
-            msg=f"{len(result['errors'])} of {len(result['errors']) + len(result['decisions'])} failed: {said}",
-            **result,
-        )
+        failed = len({(error["group"], error["region"]) for error in result["errors"]})
+        module.fail_json(msg=f"{failed} of {len(outcomes)} failed: {said}", **result)
     module.exit_json(**result)
 
 

@@ -233,7 +233,8 @@ options:
       capacity_rebalance:
         description:
           - Whether AWS replaces a Spot Instance that it thinks is at risk before it is taken away.
-          - Without it, a group that stands keeps what it has and a new one does so. A fleet cannot change it.
+          - Without it, a group that stands keeps what it has and a new one does not, since M(spot.platform.spot_autoscale) replaces
+            what has its notice. A fleet cannot change it.
         type: bool
       tags:
         description:

@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Auto Scaling groups as the autoscaler sees them, and the one call by which it acts on them."""
+"""Auto Scaling groups and their instances, as AWS describes them."""
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +13,18 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.instances import describe_instances
-from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
 
 FILTER_VALUES = 200
 """EC2 and Auto Scaling take at most this many values in one filter."""
 PAGE = 100
 RUNNING = ("pending", "running")
+SPOT, ON_DEMAND = "spot", "on_demand"
+IN_SERVICE = "InService"
+LAUNCHED = ("Launching", "Attaching")
+"""How the activity of an instance that came into the group begins."""
 INSTANCE_ID = re.compile(r"\bi-[0-9a-f]{8,17}\b")
 
 
@@ -90,11 +92,6 @@ def groups(
     return sorted(found, key=lambda group: group.name)
 
 
-def chunks(values: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    """``values`` in parts of at most ``size``."""
-    return [values[start : start + size] for start in range(0, len(values), size)]
-
-
 def time_of(response: Mapping[str, Any]) -> datetime:
     """AWS's own time: what it says happened is compared with it, and this machine's clock may be wrong."""
     stamp = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
@@ -139,7 +136,7 @@ def describe_scaling_activities(client: Any, group: str, since: datetime, limit:
 
 def lifecycle_of(instance: Mapping[str, Any]) -> str:
     """``spot`` or ``on_demand``."""
-    return engine.SPOT if instance.get("instance_lifecycle") == "spot" else engine.ON_DEMAND
+    return SPOT if instance.get("instance_lifecycle") == "spot" else ON_DEMAND
 
 
 def instance_of(activity: Mapping[str, Any]) -> str | None:
@@ -149,34 +146,15 @@ def instance_of(activity: Mapping[str, Any]) -> str | None:
 
 
 def launches(activities: Iterable[Mapping[str, Any]]) -> dict[str, datetime]:
-    """When each instance that was launched went into service."""
+    """When each instance that was launched or attached went into service."""
     return {
         instance: activity["EndTime"]
         for activity in activities
-        if activity["Description"].startswith("Launching")
+        if activity["Description"].startswith(LAUNCHED)
         and activity["StatusCode"] == "Successful"
         and activity.get("EndTime")
         and (instance := instance_of(activity))
     }
-
-
-def failures(activities: Iterable[Mapping[str, Any]]) -> tuple[engine.FailedLaunch, ...]:
-    """The launches that failed, with AWS's reason cut to a line."""
-    found = []
-    for activity in activities:
-        if activity["StatusCode"] not in ("Failed", "Cancelled") or not activity["Description"].startswith("Launching"):
-            continue
-        message = activity.get("StatusMessage") or "no reason given"
-        # Only a message that names On-Demand is about On-Demand; any other tells that the group does not get Spot.
-        on_demand = "On-Demand" in message.split(".")[0]
-        found.append(
-            engine.FailedLaunch(
-                activity.get("EndTime") or activity["StartTime"],
-                engine.ON_DEMAND if on_demand else engine.SPOT,
-                shortened(message),
-            )
-        )
-    return tuple(found)
 
 
 def shortened(message: str, length: int = 160) -> str:
@@ -188,42 +166,6 @@ def shortened(message: str, length: int = 160) -> str:
     return line[: whole + 1] if whole > 0 else line[: length - 3].rstrip() + "..."
 
 
-def observe(
-    clients: Clients, group: Group, known: Mapping[str, Mapping[str, Any]], policy: engine.Policy
-) -> engine.Observation:
-    """``group`` with its instances (``known``: what EC2 says of them).
-
-    Scaling activities are asked for only where something is amiss: a group that has all it wants, on Spot, needs none.
-    """
-    raw = group.raw
-    short = sum(weight(one) for one in raw["Instances"] if serves(one)) < raw["DesiredCapacity"]
-    activities: list[dict[str, Any]] = []
-    if short or group.on_demand_base != policy.on_demand_base:
-        # A page is enough: the newest launches and failures are what counts.
-        activities = describe_scaling_activities(
-            clients.get("autoscaling", group.region), group.name, raw["CreatedTime"], limit=PAGE
-        )
-    in_service = launches(activities)
-    members = tuple(member(one, known.get(one["InstanceId"]), in_service, group.now) for one in raw["Instances"])
-    acted = [moment for one in activities for moment in (one["StartTime"], one.get("EndTime")) if moment]
-    return engine.Observation(
-        group=group.name,
-        region=group.region,
-        app=group.tags.get(ours.APP),
-        unit=group.tags.get(ours.UNIT, "instances"),
-        now=group.now,
-        target=group.number(ours.TARGET),
-        desired=raw["DesiredCapacity"],
-        on_demand_base=group.on_demand_base,
-        max_size=raw["MaxSize"],
-        instances=members,
-        active_at=max([raw["CreatedTime"], *acted, *(one.launched_at for one in members)]),
-        failed_launches=failures(activities),
-        suspended=tuple(process["ProcessName"] for process in raw.get("SuspendedProcesses", ())),
-        updating=raw.get("Status") is not None,
-    )
-
-
 def weight(instance: Mapping[str, Any]) -> int:
     """An instance's capacity in the group's unit."""
     return int(instance.get("WeightedCapacity") or 1)
@@ -231,47 +173,6 @@ def weight(instance: Mapping[str, Any]) -> int:
 
 def serves(instance: Mapping[str, Any]) -> bool:
     """Whether the group counts on it."""
-    return instance["LifecycleState"] == engine.IN_SERVICE and instance["HealthStatus"] == "Healthy"
+    return instance["LifecycleState"] == IN_SERVICE and instance["HealthStatus"] == "Healthy"
 
 
-def member(
-    raw: Mapping[str, Any], known: Mapping[str, Any] | None, in_service: Mapping[str, datetime], now: datetime
-) -> engine.Instance:
-    """A group's instance, joined with what EC2 knows of it.
-
-    EC2 may not know an instance yet that its group has just launched: that is taken for Spot on its way.
-    """
-    launched = moment(known["launch_time"]) if known else now
-    alive = known["state"]["name"] in RUNNING if known else raw["LifecycleState"] in engine.PENDING
-    return engine.Instance(
-        id=raw["InstanceId"],
-        instance_type=raw["InstanceType"],
-        zone=raw["AvailabilityZone"],
-        lifecycle=lifecycle_of(known) if known else engine.SPOT,
-        capacity=weight(raw),
-        state=raw["LifecycleState"] if alive else "Terminating",
-        healthy=alive and raw["HealthStatus"] == "Healthy",
-        launched_at=launched,
-        serving_since=in_service.get(raw["InstanceId"], launched),
-    )
-
-
-def apply(clients: Clients, group: Group, decision: engine.Decision) -> None:
-    """Set the desired capacity and the On-Demand base together, in one call: there is no state between the two."""
-    request: dict[str, Any] = {"AutoScalingGroupName": group.name, "DesiredCapacity": decision.desired}
-    if decision.on_demand_base != decision.on_demand_base_before:
-        policy = copy.deepcopy(dict(group.raw["MixedInstancesPolicy"]))
-        policy["InstancesDistribution"]["OnDemandBaseCapacity"] = decision.on_demand_base
-        template = policy["LaunchTemplate"]
-        for part in (template, *template.get("Overrides", ())):
-            # AWS answers with name and id of a launch template, and accepts one of them.
-            if "LaunchTemplateId" in part.get("LaunchTemplateSpecification", {}):
-                part["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)
-        request["MixedInstancesPolicy"] = policy
-    update_auto_scaling_group(clients.get("autoscaling", group.region), request)
-
-
-@Errors.common_error_handler("update the Auto Scaling group")
-def update_auto_scaling_group(client: Any, request: Mapping[str, Any]) -> None:
-    """UpdateAutoScalingGroup; the answer is empty."""
-    client.update_auto_scaling_group(**request)

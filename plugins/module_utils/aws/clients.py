@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -70,6 +70,11 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], threads:
         return [work(item) for item in items]
     with ThreadPoolExecutor(max_workers=min(threads, len(items))) as pool:
         return list(pool.map(work, items))
+
+
+def chunks(values: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """``values`` in parts of at most ``size``."""
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def give_up_when_unreachable(client: Any, attempts: int = 3) -> None:

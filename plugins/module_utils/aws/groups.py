@@ -24,8 +24,11 @@ POLICY_TAGS = {
     "on_demand_base": tags.ON_DEMAND_BASE,
     "unit": tags.UNIT,
     "fallback": tags.FALLBACK,
+    "profile": tags.PROFILE,
+    "max_zone_share": tags.ZONE_SHARE,
 }
 """The tag that holds each field of a group's `Policy`."""
+_READ: dict[str, Any] = {"unit": str, "fallback": str, "profile": str, "max_zone_share": float}
 PAGE = 50
 """Groups that DescribeAutoScalingGroups takes by name in one request."""
 
@@ -92,7 +95,7 @@ def policy_of(group_tags: Mapping[str, str]) -> Policy | None:
     """The policy that a group's tags hold; ``None`` where one is missing or is no number."""
     try:
         kept = {name: group_tags[tag] for name, tag in POLICY_TAGS.items()}
-        return Policy(**{name: value if name in ("unit", "fallback") else int(value) for name, value in kept.items()})
+        return Policy(**{name: _READ.get(name, int)(value) for name, value in kept.items()})
     except (KeyError, ValueError):
         return None
 

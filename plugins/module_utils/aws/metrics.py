@@ -28,9 +28,8 @@ from urllib.parse import urlencode
 
 from ansible.module_utils.urls import ConnectionError as UrlError
 from ansible.module_utils.urls import open_url
-from ansible_collections.spot.platform.plugins.module_utils.aws.autoscaling import chunks
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import HOUR, Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.engine.demand import (
     DAY,

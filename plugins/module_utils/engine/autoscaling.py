@@ -1,261 +1,260 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One step of a group's control: On-Demand covers what Spot cannot give, and goes when Spot serves again.
+"""The step of the autoscaler: how much capacity, of what, what may go, and why.
 
-A group wants the target T, of which the base b is always On-Demand and T - b is Spot. While Spot is short by f, it is
-given ``DesiredCapacity = T + f`` and ``OnDemandBaseCapacity = b + f`` in one call (with nothing above the base
-On-Demand): f comes at once as On-Demand, and the group goes on asking for the whole Spot part, T - b, by itself. So
-the fallback in force can be read off the group, ``f = OnDemandBaseCapacity - b``, and there is no other memory.
-Lowering both by f in one call gives it back: a group that shrinks ends first what is above its share, which is
-On-Demand (https://docs.aws.amazon.com/autoscaling/ec2/userguide/mixed-instances-groups-set-up-overview.html).
+`decide` is one pure function of what was observed and what the owner wants. The demand (`demand.decide`) says how much;
+the supply (`supply.step`) of what: Spot by the hazard of its pools, spares, On-Demand, make before break. The module
+spot_autoscale acts on it, and the backtest plays recorded markets to it. What must be remembered is in the observation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-SPOT = "spot"
-ON_DEMAND = "on_demand"
-IN_SERVICE = "InService"
-PENDING = ("Pending", "Pending:Wait", "Pending:Proceed")
+from ansible_collections.spot.platform.plugins.module_utils.engine import demand, risk, supply
+from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 
-
-@dataclass(frozen=True)
-class Instance:
-    """An instance of a group; ``capacity`` is its weight in the group's unit, ``state`` its lifecycle state there.
-
-    ``serving_since`` is when it went into service, where that is known, else when it was launched.
-    """
-
-    id: str
-    instance_type: str
-    zone: str
-    lifecycle: str
-    capacity: int
-    state: str
-    healthy: bool
-    launched_at: datetime
-    serving_since: datetime
-
-    @property
-    def serves(self) -> bool:
-        """It is in service and healthy."""
-        return self.healthy and self.state == IN_SERVICE
+PROFILES = tuple(supply.WORTH)
+BALANCED = "balanced"
+ASK_AGAIN = 60
+"""Seconds to the next step where nothing is due before."""
+ASK_SOON = 20
+"""Where something was asked for, or is on its way: an instance runs, is registered and is told healthy in about that time."""
+TOLD = 5
+"""So many pools are named in a reason."""
 
 
-@dataclass(frozen=True)
-class FailedLaunch:
-    """A launch that the group tried in vain; ``lifecycle`` is what it tried to launch."""
-
-    time: datetime
-    lifecycle: str
-    message: str
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Observation:
-    """A group as it is. Capacities are in ``unit`` (``vcpus`` or ``instances``).
+    """An application's fleet in a region, and its market, at ``now`` (seconds since the epoch). Capacities are in units.
 
-    ``active_at`` is when the group last launched or ended something, or tried to; ``updating`` that AWS is deleting it.
+    ``target``: the one in force; ``since_change``: seconds since it was set, ``None`` where it was long ago.
+    ``instances`` and ``pools``: those of the fleet. ``lost`` and ``refused``: the pools that took an instance away (or
+    told one to go), or refused one, since ``memory`` was made; ``warned``: those that AWS recommends to leave.
+    ``on_demand_price``: of a unit for an hour, in the unit of the pools' prices; ``on_demand_capacity``: the units of one
+    On-Demand Instance. ``paid``: the units of On-Demand that reservations and plans pay for already.
+    ``lent``: units that the region carries for others, in the target besides its own demand.
     """
 
-    group: str
-    region: str
-    app: str | None
-    unit: str
-    now: datetime
+    now: float
     target: int
-    desired: int
-    on_demand_base: int
-    max_size: int
-    instances: tuple[Instance, ...]
-    active_at: datetime
-    failed_launches: tuple[FailedLaunch, ...] = ()
-    suspended: tuple[str, ...] = ()
-    updating: bool = False
+    instances: Sequence[supply.Instance]
+    pools: Sequence[risk.Pool]
+    memory: risk.Memory
+    on_demand_price: float
+    on_demand_capacity: int = 1
+    lost: Sequence[str] = ()
+    refused: Sequence[str] = ()
+    warned: Sequence[str] = ()
+    since_change: float | None = None
+    paid: int = 0
+    lent: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """What the application's owner wants.
+    """What the owner wants.
 
-    ``settle_seconds``: how long a Spot launch may take before On-Demand is sent for. ``stable_seconds``: how long Spot
-    must have served before its On-Demand stand-in goes.
+    ``profile`` names the worth of a unit short for an hour (`supply.WORTH`). ``fallback``: whether On-Demand stands in
+    beyond ``on_demand_base``. ``most_of_zone``: the part of the target that one zone may hold. ``outage_hours``: until a
+    lost unit is replaced. ``answered``: whether a refusal is known at once.
     """
 
-    on_demand_base: int
-    fallback: str
-    min: int
-    max: int
-    settle_seconds: int = 180
-    stable_seconds: int = 120
+    scaling: Scaling
+    on_demand_base: int = 0
+    profile: str = BALANCED
+    fallback: bool = True
+    most_of_zone: float = 1.0
+    outage_hours: float = 180 / risk.HOUR
+    answered: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """What to set, and why. ``kind`` is ``fallback``, ``returned``, ``adjusted``, ``waiting`` or ``steady``.
+    """What to do next, and why.
 
-    ``serving`` is the capacity that serves now, ``expected`` what will when all that is asked of On-Demand and all Spot
-    that has been granted serves.
+    ``kind``: ``fallback`` (On-Demand is sent for), ``returned`` (it is given back), ``scaled`` (the target changes),
+    ``moved`` (other Spot for the same target), ``waiting`` (less serves than is wanted, and nothing more can be done) or
+    ``steady``. ``serving``: the units that serve now; ``expected``: those that will when all that is asked for has come;
+    ``short``: those that nothing is on its way for. Costs are for an hour: of the best fleet, with the risk of its
+    pools in ``risk_cost``, and of the target On-Demand.
     """
 
-    group: str
-    region: str
-    app: str | None
     kind: str
     target: int
-    desired: int
-    on_demand_base: int
+    demand: demand.Demand
+    moves: supply.Moves
+    best: supply.Composition
+    memory: risk.Memory
+    on_demand: int
     fallback: int
-    desired_before: int
-    on_demand_base_before: int
     serving: int
     expected: int
+    short: int
+    cost: float
+    on_demand_cost: float
     reasons: tuple[str, ...]
     ask_again_seconds: int
 
     @property
-    def changes(self) -> bool:
-        """Whether the group must be updated."""
-        return (self.desired, self.on_demand_base) != (self.desired_before, self.on_demand_base_before)
-
-    def before(self) -> dict[str, int]:
-        """The figures in force."""
-        return {"desired": self.desired_before, "on_demand_base": self.on_demand_base_before}
-
-    def after(self) -> dict[str, int]:
-        """The figures decided on."""
-        return {"desired": self.desired, "on_demand_base": self.on_demand_base}
+    def acts(self) -> bool:
+        """Whether instances are asked for or ended."""
+        return bool(self.moves.spot or self.moves.on_demand or self.moves.end)
 
 
 def decide(observation: Observation, policy: Policy) -> Decision:
-    """The next step for one group. Pure: the same arguments give the same decision."""
-    seen, unit, base = observation, observation.unit, policy.on_demand_base
-    target = max(policy.min, min(policy.max, seen.target))
-    in_force = max(0, seen.on_demand_base - base)
-    reasons: list[str] = []
-    if target != seen.target:
-        reasons.append(f"the target of {seen.target} {unit} is outside {policy.min} to {policy.max}: {target} is taken")
+    """The next step. Pure: the same arguments give the same decision."""
+    seen = observation
+    asked = demand.decide(
+        policy.scaling, max(0, seen.target - seen.lent), seen.now, _price_now(seen), seen.since_change
+    )
+    target = min(asked.target + seen.lent, max(policy.scaling.max, asked.target))
+    # What is paid for already costs nothing more, and no risk: it is the base.
+    base = min(target, max(policy.on_demand_base, seen.paid))
+    taken = supply.step(
+        supply.Seen(seen.now, target, base, seen.instances, seen.pools, seen.memory, seen.lost, seen.refused),
+        supply.Stakes(
+            supply.WORTH[policy.profile],
+            seen.on_demand_price,
+            policy.outage_hours,
+            policy.most_of_zone,
+        ),
+    )
+    return _told(seen, policy, asked, target, base, taken)
 
-    settling = seen.now - timedelta(seconds=policy.settle_seconds)
-    stable = seen.now - timedelta(seconds=policy.stable_seconds)
-    spot = [one for one in seen.instances if one.lifecycle == SPOT]
-    granted = [one for one in spot if one.serves or (one.state in PENDING and one.launched_at > settling)]
-    settled = [one for one in spot if one.serves and one.serving_since <= stable]
-    on_demand = [one for one in seen.instances if one.lifecycle == ON_DEMAND and (one.serves or one.state in PENDING)]
-    # Weights may overshoot: On-Demand above its share is capacity that the group will not ask of Spot.
-    spare = max(0, capacity(on_demand) - seen.on_demand_base)
-    wanted = max(0, target - base - spare)
-    missing = max(0, wanted - capacity(granted))
-    replaced_but = max(0, wanted - capacity(settled))
-    shares = f"Spot has {capacity(granted)} of {wanted} {unit} (target {target}, On-Demand base {base})"
 
-    evidence = why_spot_is_not_coming(seen, spot, settling)
-    fallback, kind = in_force, "steady"
-    if missing > in_force and evidence and policy.fallback == ON_DEMAND:
-        fallback, kind = missing, "fallback"
-        reasons += [shares, evidence]
-    elif missing > in_force:
-        kind = "waiting"
-        reasons.append(shares)
-        if policy.fallback == ON_DEMAND:
-            reasons.append(f"no Spot launch has failed; On-Demand is sent for after {policy.settle_seconds} s")
-        else:
-            reasons.append("the policy is fallback: none, so nothing stands in")
-    elif replaced_but < in_force:
-        fallback, kind = replaced_but, "returned"
-        reasons.append(
-            f"{capacity(settled)} of {wanted} {unit} of Spot have served for {policy.stable_seconds} s: "
-            f"{in_force - replaced_but} {unit} of On-Demand can go"
-        )
-    elif in_force:
-        kind = "waiting"
-        reasons.append(f"On-Demand stands in for {in_force} {unit}: {shares}")
-        if missing < in_force:
-            reasons.append(f"new Spot must serve for {policy.stable_seconds} s before On-Demand goes")
-        elif evidence:
-            reasons.append(evidence)
+def _price_now(seen: Observation) -> float | None:
+    """What a unit of the fleet costs an hour on the mean: the budget buys by it."""
+    prices = {pool.id: pool.price for pool in seen.pools}
+    held = supply.units_of(one for one in seen.instances if not one.leaving)
+    units = sum(held.values())
+    if not units:
+        return seen.on_demand_price
+    return sum(count * prices.get(pool, seen.on_demand_price) for pool, count in held.items()) / units
 
-    room = max(0, seen.max_size - target)
-    if fallback > room:
-        reasons.append(f"the group's MaxSize of {seen.max_size} leaves room for {room} of {fallback} {unit}: raise it")
-        fallback = room
-        kind = kind if fallback != in_force else "waiting"
-    desired, on_demand_base = target + fallback, base + fallback
-    if seen.updating:
-        kind, desired, on_demand_base, fallback = "waiting", seen.desired, seen.on_demand_base, in_force
-        reasons.append("the group is being deleted: nothing is changed")
-    elif (desired, on_demand_base) == (seen.desired, seen.on_demand_base):
-        pass
-    elif fallback == in_force:
-        kind = "adjusted"
-        reasons.append(
-            f"target {target} and fallback {fallback} mean desired {desired} and On-Demand base {on_demand_base}"
-        )
-    if "Launch" in seen.suspended:
-        reasons.append("the group's Launch process is suspended: nothing comes until it is resumed")
-    if (desired, on_demand_base) != (seen.desired, seen.on_demand_base):
-        reasons.append(
-            f"desired {seen.desired} -> {desired}, On-Demand base {seen.on_demand_base} -> {on_demand_base} {unit}"
-            + (f"; the group goes on asking for {target - base} {unit} of Spot" if fallback else "")
-        )
+
+def _told(
+    seen: Observation, policy: Policy, asked: demand.Demand, target: int, base: int, taken: supply.Step
+) -> Decision:
+    """The decision, with what is told of it."""
+    moves, best = taken.moves, taken.best
+    ending = set(moves.end)
+    staying = [one for one in seen.instances if not one.leaving and one.id not in ending]
+    on_demand = sum(one.capacity for one in staying if one.pool is None) + moves.on_demand
+    ended = sum(one.capacity for one in seen.instances if one.pool is None and one.id in ending)
+    serving = sum(one.capacity for one in seen.instances if one.serving)
+    expected = sum(one.capacity for one in staying) + sum(moves.spot.values()) + moves.on_demand
+    fallback = max(0, on_demand - policy.on_demand_base)
+    if moves.on_demand and on_demand > base:
+        kind = "fallback"
+    elif ended and on_demand + ended > base:
+        kind = "returned"
+    elif target != seen.target:
+        kind = "scaled"
+    elif moves.spot or moves.end:
+        kind = "moved"
+    else:
+        kind = "waiting" if serving < target else "steady"
     return Decision(
-        group=seen.group,
-        region=seen.region,
-        app=seen.app,
         kind=kind,
         target=target,
-        desired=desired,
-        on_demand_base=on_demand_base,
+        demand=asked,
+        moves=moves,
+        best=best,
+        memory=taken.memory,
+        on_demand=on_demand,
         fallback=fallback,
-        desired_before=seen.desired,
-        on_demand_base_before=seen.on_demand_base,
-        serving=capacity(one for one in seen.instances if one.serves),
-        expected=capacity(granted) + on_demand_base + spare,
-        reasons=tuple(reasons),
-        ask_again_seconds=ask_again(seen, policy, spot, missing > fallback, fallback > 0),
+        serving=serving,
+        expected=expected,
+        short=max(0, target - expected),
+        cost=best.cost,
+        on_demand_cost=target * seen.on_demand_price,
+        reasons=_reasons(seen, policy, asked, target, base, taken, serving) if kind != "steady" else asked.reasons,
+        ask_again_seconds=_ask_again(seen, taken, serving < target),
     )
 
 
-def capacity(instances: Iterable[Instance]) -> int:
-    """Their capacity together, in the group's unit."""
-    return sum(one.capacity for one in instances)
+def _ask_again(seen: Observation, taken: supply.Step, short: bool) -> int:
+    """In how many seconds the next step is worth taking."""
+    coming = any(not one.serving for one in seen.instances) or taken.moves.spot or taken.moves.on_demand
+    if short or coming or any(one.leaving for one in seen.instances):
+        return ASK_SOON
+    return ASK_AGAIN
 
 
-def why_spot_is_not_coming(seen: Observation, spot: list[Instance], settling: datetime) -> str | None:
-    """The evidence that waiting for Spot is in vain, as a sentence; ``None`` while it may still come.
+def _reasons(
+    seen: Observation,
+    policy: Policy,
+    asked: demand.Demand,
+    target: int,
+    base: int,
+    taken: supply.Step,
+    serving: int,
+) -> tuple[str, ...]:
+    """Why, in sentences with their numbers."""
+    unit, moves = policy.scaling.unit, taken.moves
+    found = list(asked.reasons)
+    if seen.lent:
+        found.append(f"{seen.lent} {unit} of the target are carried for other regions")
+    held = supply.units_of(one for one in seen.instances if not one.leaving)
+    on_demand = held.pop(None, 0)
+    found.append(
+        f"{serving} of {target} {unit} serve: {sum(held.values())} {unit} of Spot in {_count(len(held), 'pool')} and "
+        f"{on_demand} On-Demand are there or on their way (base {policy.on_demand_base})"
+    )
+    if base > policy.on_demand_base:
+        found.append(f"{base} {unit} of On-Demand are paid for by reservations or plans, so they are used first")
+    leaving = [one for one in seen.instances if one.leaving]
+    if leaving:
+        named = ", ".join(f"{one.id} ({one.pool})" for one in leaving[:TOLD])
+        found.append(f"{_count(len(leaving), 'instance')} told to go: {named}{_more(len(leaving))}")
+    for pools, what in ((seen.lost, "took an instance away"), (seen.refused, "refused one")):
+        if pools:
+            found.append(f"{', '.join(sorted(set(pools))[:TOLD])}{_more(len(set(pools)))} {what}")
+    if moves.spot or moves.on_demand or moves.end:
+        found.append(_best(seen, policy, target, taken))
+    asks = [f"{units} {unit} in {pool}{_chance(taken, pool)}" for pool, units in sorted(moves.spot.items())]
+    if moves.on_demand:
+        asks.append(f"{moves.on_demand} {unit} On-Demand")
+    if asks:
+        found.append(f"asked for: {', '.join(asks[:TOLD])}{_more(len(asks))}")
+    if moves.end:
+        found.append(
+            f"{_count(len(moves.end), 'instance')} may go, for what replaces them serves: "
+            f"{', '.join(moves.end[:TOLD])}{_more(len(moves.end))}"
+        )
+    if moves.short and not policy.fallback:
+        found.append("the policy is fallback: none, so no On-Demand stands in")
+    return tuple(found)
 
-    That is a Spot launch that failed lately or after the last one that succeeded, a Spot Instance that does not get
-    into service, or a group that has not even tried for as long as a launch may take (``settling``: since when).
-    """
-    last_success = max((one.launched_at for one in spot), default=settling)
-    failures = [
-        one for one in seen.failed_launches if one.lifecycle == SPOT and one.time >= min(last_success, settling)
+
+def _best(seen: Observation, policy: Policy, target: int, taken: supply.Step) -> str:
+    """The sentence on the fleet that is best."""
+    unit, best = policy.scaling.unit, taken.best
+    parts = [
+        f"{units} in {pool} (a loss in {1 / taken.prospects[pool].hazard:.1f} h)"
+        for pool, units in sorted(best.spot.items(), key=lambda item: -item[1])
     ]
-    if failures:
-        last = max(failures, key=lambda failure: failure.time)
-        return f"a Spot launch failed {seconds(seen.now - last.time)} s ago: {last.message}"
-    stuck = [one for one in spot if one.state in PENDING and one.launched_at <= settling]
-    if stuck:
-        return f"{stuck[0].id} was launched {seconds(seen.now - stuck[0].launched_at)} s ago and is not in service yet"
-    if seen.active_at <= settling:
-        return f"the group has launched nothing for {seconds(seen.now - seen.active_at)} s"
-    return None
+    spares = f", {best.spares} of them spare" if best.spares else ""
+    return (
+        f"best for the profile {policy.profile} (an hour short of one counts {supply.WORTH[policy.profile]:g} On-Demand "
+        f"hours): {', '.join(parts[:TOLD]) or 'no Spot'}{_more(len(parts))} and {best.on_demand} {unit} On-Demand{spares}; "
+        f"{best.cost:.4f} an hour with its risk, against {target * seen.on_demand_price:.4f} all On-Demand"
+    )
 
 
-def ask_again(seen: Observation, policy: Policy, spot: list[Instance], short: bool, in_fallback: bool) -> int:
-    """In how many seconds the next step is worth taking: at most 60, at least 5, earlier when something is due."""
-    if not short and not in_fallback:
-        return 60
-    due = [policy.stable_seconds - seconds(seen.now - one.serving_since) for one in spot if one.serves]
-    if short:
-        due.append(policy.settle_seconds - seconds(seen.now - seen.active_at))
-    return max(5, min([60, *(left for left in due if left > 0)]))
+def _chance(taken: supply.Step, pool: str) -> str:
+    chance = taken.prospects[pool].open if pool in taken.prospects else 1.0
+    return f" (open with a chance of {chance:.0%})" if chance < 1 else ""
 
 
-def seconds(span: timedelta) -> int:
-    """Whole seconds, never negative: clocks differ."""
-    return max(0, round(span.total_seconds()))
+def _more(count: int) -> str:
+    return f" and {count - TOLD} more" if count > TOLD else ""
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+

@@ -4,8 +4,8 @@
 """Whether and how a group of instances, an Auto Scaling group or an EC2 Fleet, is to be made or changed.
 
 A group is described by one dataclass, `Group`, as it is and as it shall be, so that every change is a field that
-differs. How many instances run is the autoscaler's affair: the desired capacity of a group that stands, and an
-On-Demand fallback in force, are left alone unless the policy itself changed.
+differs. How many instances run is the autoscaler's affair: the desired capacity of a group that stands only rises here, and
+On-Demand that stands in for Spot stays.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Policy:
     on_demand_base: int
     unit: str
     fallback: str
+    profile: str = "balanced"
+    max_zone_share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,7 @@ class Group:
     on_demand_base: int
     policy: Policy | None
     tags: Mapping[str, str]
-    capacity_rebalance: bool = True
+    capacity_rebalance: bool = False
     min_size: int | None = None
     max_size: int | None = None
     health_check_type: str | None = None
@@ -190,17 +192,17 @@ def decide(
     absent = _not_offered(spec, zones, usable)
     policy = _policy(spec, present)
     chosen, overrides, why = _planned(spec, policy, present, usable)
-    desired, fallback, capacity_reasons = _capacity(spec, policy, present)
+    desired, base, capacity_reasons = _capacity(spec, policy, present)
     wanted = Group(
         launch_template=template,
         launch_template_version=_first(spec.template_version, present and present.launch_template_version, "$Default"),
         subnets=tuple(sorted(spec.subnets)),
         overrides=overrides,
         desired=desired,
-        on_demand_base=policy.on_demand_base + fallback,
+        on_demand_base=base,
         policy=policy,
         tags={**(present.tags if present else {}), **spec.tags, **spec.identity},
-        capacity_rebalance=_first(spec.capacity_rebalance, present and present.capacity_rebalance, True),
+        capacity_rebalance=_first(spec.capacity_rebalance, present and present.capacity_rebalance, False),
     )
     complete = _as_group if spec.kind == AUTO_SCALING_GROUP else _as_fleet
     return Decision(
@@ -219,14 +221,13 @@ def _as_group(
     subnets: Sequence[Subnet],
     offers: Sequence[Offer],
 ) -> Group:
-    """With what only an Auto Scaling group has. MaxSize leaves room for On-Demand in the place of all Spot."""
+    """With what only an Auto Scaling group has. MaxSize leaves room for what replaces all that runs, before that goes."""
     arns = None if spec.target_group_arns is None else tuple(sorted(spec.target_group_arns))
     grace = spec.health_check_grace_period
-    room = max(0, policy.maximum - policy.on_demand_base) if policy.fallback == "on_demand" else 0
     return replace(
         wanted,
         min_size=policy.minimum,
-        max_size=policy.maximum + room,
+        max_size=2 * policy.maximum,
         health_check_type=_first(spec.health_check_type, present and present.health_check_type, "EC2"),
         health_check_grace_period=_first(grace, present.health_check_grace_period if present else None, 0),
         target_group_arns=_first(arns, present.target_group_arns if present else None, ()),
@@ -318,7 +319,16 @@ def _policy(spec: GroupSpec, present: Group | None) -> Policy:
     if target is None:  # not asked for: as it is, as far as the bounds allow
         kept = present and (present.policy.target if present.policy else present.desired)
         target = min(max(kept or 0, spec.minimum), spec.maximum)
-    return Policy(target, spec.minimum, spec.maximum, spec.on_demand_base, spec.unit, spec.fallback)
+    return Policy(
+        target,
+        spec.minimum,
+        spec.maximum,
+        spec.on_demand_base,
+        spec.unit,
+        spec.fallback,
+        spec.profile,
+        spec.limits.max_zone_share,
+    )
 
 
 def _planned(
@@ -341,29 +351,20 @@ def _planned(
 
 
 def _capacity(spec: GroupSpec, policy: Policy, present: Group | None) -> tuple[int, int, tuple[str, ...]]:
-    """(desired capacity, fallback in it, reasons)."""
+    """(desired capacity, On-Demand base, reasons).
+
+    What a standing group has is the autoscaler's affair: more is asked for at once where the target rises above it, but
+    nothing is taken away here, and what stands in for Spot stays.
+    """
     before = present.policy if present else None
     if present is None or before is None or before.unit != policy.unit:
-        return policy.target, 0, ()
-    in_force = _fallback(policy, before, present)
-    fallback = min(in_force, policy.maximum - policy.on_demand_base) if policy.fallback == "on_demand" else 0
-    reasons: tuple[str, ...] = ()
-    if fallback:
-        reasons = (f"{fallback} {policy.unit} of On-Demand fallback are in force and stay: the autoscaler ends them",)
+        return policy.target, policy.on_demand_base, ()
+    reasons = []
     if before.target != policy.target:
-        moved = f"the target goes from {before.target} to {policy.target}"
-        return policy.target + fallback, fallback, (moved, *reasons)
-    own = min(max(present.desired - in_force, policy.minimum), policy.maximum)
-    return own + fallback, fallback, reasons
-
-
-def _fallback(policy: Policy, before: Policy, present: Group) -> int:
-    """The On-Demand capacity in force above the policy's base; it raises base and desired capacity alike.
-
-    The tags hold the policy of ``before``. Where the group fits the new ``policy`` already, a run was killed between
-    changing the group and changing its tags.
-    """
-    held, fits = (present.on_demand_base - each.on_demand_base for each in (before, policy))
-    if present.desired - before.target != held and present.desired - policy.target == fits:
-        held = fits
-    return max(0, held)
+        reasons.append(f"the target goes from {before.target} to {policy.target}")
+    standing_in = present.on_demand_base - before.on_demand_base
+    if standing_in > 0:
+        reasons.append(f"{standing_in} {policy.unit} of On-Demand stand in for Spot and stay: the autoscaler ends them")
+    desired = max(present.desired, policy.target if policy.target > before.target else policy.minimum)
+    base = max(policy.on_demand_base, present.on_demand_base) if standing_in > 0 else policy.on_demand_base
+    return desired, base, tuple(reasons)

@@ -76,9 +76,9 @@ def test_a_new_group() -> None:
     decision = decided(spec())
     group = decision.wanted
     assert decision.present is None and decision.changes == {}
-    assert (group.desired, group.on_demand_base, group.min_size, group.max_size) == (8, 2, 2, 30)
+    assert (group.desired, group.on_demand_base, group.min_size, group.max_size) == (8, 2, 2, 32)
     assert dict(group.overrides) == {"m5.large": 2, "m5a.large": 2, "c5.large": 2}
-    assert group.capacity_rebalance and group.health_check_type == "EC2" and group.target_group_arns == ()
+    assert not group.capacity_rebalance and group.health_check_type == "EC2" and group.target_group_arns == ()
     assert group.tags == OURS
 
 
@@ -88,10 +88,6 @@ def test_made_is_as_wanted() -> None:
 
 def test_a_group_that_is_being_deleted_is_none() -> None:
     assert decided(spec(), made(deleting=True)).present is None
-
-
-def test_no_room_for_fallback_without_fallback() -> None:
-    assert decided(spec(fallback="none")).wanted.max_size == 16
 
 
 def test_new_group_without_target_starts_at_the_minimum() -> None:
@@ -108,37 +104,23 @@ def test_fallback_is_left_alone(target: int | None) -> None:
     assert decided(spec(target=target), made(desired=12, on_demand_base=6)).changes == {}
 
 
-def test_new_target_keeps_the_fallback() -> None:
-    changes = decided(spec(target=10), made(desired=12, on_demand_base=6)).changes
-    assert changes["desired"] == (12, 14)
-    assert changes.keys() == {"desired", "policy"}
+@pytest.mark.parametrize("target, desired", [(10, 12), (14, 14), (6, 12)])
+def test_a_new_target_only_adds(target: int, desired: int) -> None:
+    """What may go, and when, the autoscaler says; so a run that was killed before the tags is completed by another."""
+    before = made(desired=12, on_demand_base=6)
+    decision = decided(spec(target=target), before)
+    assert (decision.wanted.desired, decision.wanted.on_demand_base) == (desired, 6)
+    assert decision.changes["policy"][1].target == target
+    assert f"the target goes from 8 to {target}" in decision.reasons
 
 
-def test_new_base_keeps_the_fallback() -> None:
-    changes = decided(spec(on_demand_base=4), made(desired=12, on_demand_base=6)).changes
-    assert changes["on_demand_base"] == (6, 8)
-    assert "desired" not in changes
+@pytest.mark.parametrize("base, in_force, wanted", [(4, 6, 6), (7, 6, 7), (4, 2, 4)])
+def test_a_new_base_leaves_what_stands_in_for_spot(base: int, in_force: int, wanted: int) -> None:
+    assert decided(spec(on_demand_base=base), made(desired=12, on_demand_base=in_force)).wanted.on_demand_base == wanted
 
 
-@pytest.mark.parametrize("fallback", [0, 3])
-@pytest.mark.parametrize("target, base", [(10, 2), (8, 4), (6, 2), (8, 0), (11, 4), (7, 4)])
-def test_a_run_killed_before_the_tags_is_completed(target: int, base: int, fallback: int) -> None:
-    wanted = spec(target=target, on_demand_base=base)
-    before = made(desired=8 + fallback, on_demand_base=2 + fallback)
-    after = decided(wanted, before).wanted
-    assert (after.desired, after.on_demand_base) == (target + fallback, base + fallback)
-    killed = replace(after, policy=before.policy)
-    assert decided(wanted, killed).wanted == after
-
-
-def test_bounds_move_the_desired_capacity() -> None:
-    assert decided(spec(minimum=4), made(desired=2)).changes["desired"] == (2, 4)
-    assert decided(spec(maximum=10), made(desired=16)).changes["desired"] == (16, 10)
-
-
-def test_without_fallback_it_is_given_back() -> None:
-    changes = decided(spec(fallback="none"), made(desired=12, on_demand_base=6)).changes
-    assert changes["desired"] == (12, 8) and changes["on_demand_base"] == (6, 2)
+def test_a_group_is_never_below_its_minimum() -> None:
+    assert decided(spec(minimum=5), made(desired=3)).wanted.desired == 5
 
 
 def test_new_unit_counts_anew() -> None:

@@ -1,0 +1,468 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The step of many groups: observe a region once, decide on each group, act on it under its lease, remember.
+
+A refusal is known at once, so a step goes in rounds: what a pool refuses is learned and decided on anew, and the last
+round asks for On-Demand besides. Whoever is killed on the way leaves instances that carry the group's tag and a lease that
+runs out; the next step finds both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from ansible_collections.spot.platform.plugins.module_utils import tags as ours
+from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, metrics, state, steering
+from ansible_collections.spot.platform.plugins.module_utils.aws import steering_groups as acting
+from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
+from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Launched, Order, launch, running
+from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
+from ansible_collections.spot.platform.plugins.module_utils.engine import memory as remembering
+from ansible_collections.spot.platform.plugins.module_utils.engine import supply
+from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
+
+ROUNDS = 4
+"""How often a step decides at most: the last round no longer relies on a pool to say yes."""
+LEASE_SECONDS = 120.0
+"""How long a controller that was killed keeps the others from a group; longer than a step takes."""
+REMEMBER_SECONDS = 900.0
+"""How old what was written may get while nothing happens: the up-time of pools is known from it."""
+POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to step. ``policy``: what comes before the groups' tags. ``scalings`` by app. ``act`` false: check mode.
+    ``release``: let go of the groups instead.
+
+    ``holder`` names this controller. ``run_seconds``: how long to wait until launched instances run.
+    ``lease_seconds``: how long to wait for another controller that acts on a group.
+    """
+
+    question: steering.Question
+    policy: Mapping[str, Any]
+    scalings: Mapping[str, Scaling]
+    prometheus: metrics.Prometheus
+    holder: str
+    act: bool
+    release: bool
+    boot_seconds: float
+    run_seconds: int
+    lease_seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a group's step: its decisions, one for each round, and what was done; or an ``error``.
+
+    ``group`` is ``None`` where a whole region could not be read. ``launched``: what became of each order. ``suspended``:
+    processes that were suspended, ``resumed``: resumed. ``figures``: what was set of the group's desired capacity and On-Demand base.
+    ``notes``: what kept the step from acting. ``problems``: what went wrong though the step went on.
+    """
+
+    region: str
+    group: steering.Steered | None
+    name: str | None = None
+    decisions: tuple[engine.Decision, ...] = ()
+    launched: tuple[Launched, ...] = ()
+    attached: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    released: bool = False
+    figures: Mapping[str, int] = field(default_factory=dict)
+    target: int | None = None
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether AWS was changed, or in check mode would be; what is remembered does not count."""
+        return bool(
+            any(one.instances for one in self.launched)
+            or self.attached
+            or self.ended
+            or self.suspended
+            or self.resumed
+            or self.figures
+            or self.target is not None
+        )
+
+
+def step_region(
+    clients: Clients, region: str, names: Sequence[str] | None, options: Options, cache: Cache
+) -> list[Outcome]:
+    """The step of each group of a region, of those called ``names`` or all; a region that cannot be read is an outcome."""
+    try:
+        seen = steering.observe(clients, region, replace(options.question, names=names), cache)
+    except AwsError as error:
+        return [Outcome(region, None, error=str(error))]
+    missing = sorted(set(names or ()) - {one.name for one in seen.steered})
+    policies = _policies(clients, region, seen.steered, options, cache)
+
+    def work(one: steering.Steered) -> Outcome:
+        if options.release:
+            return _release(clients, one, options.act)
+        policy = policies[one.name]
+        if isinstance(policy, str):
+            return Outcome(region, one, one.name, error=policy)
+        return _Step(clients, one, policy, seen, options, cache).take()
+
+    return [
+        *side_by_side(work, seen.steered),
+        *(Outcome(region, None, name, error=f"the group {name} is not there in {region}") for name in missing),
+    ]
+
+
+def _policies(
+    clients: Clients, region: str, steered: Sequence[steering.Steered], options: Options, cache: Cache
+) -> dict[str, engine.Policy | str]:
+    """The policy of each, with the values of its metrics; or what is wrong with it."""
+    found = {one.name: _policy(one, options) for one in steered}
+    watched = {
+        one.name: metrics.Watch(
+            region=region,
+            scaling=policy.scaling,
+            serving=sum(each.capacity for each in one.instances if each.serving),
+            group=one.name,
+            target_group=next(iter(one.target_groups), None),
+            names={"app": one.app or "", "environment": one.tags.get(ours.ENVIRONMENT, "")},
+        )
+        for one in steered
+        if isinstance(policy := found[one.name], engine.Policy) and policy.scaling.metrics
+    }
+    if watched:
+        now = max(one.now for one in steered)
+        read = metrics.observe(clients, list(watched.values()), now, options.prometheus, cache)
+        found |= {name: replace(found[name], scaling=scaling) for name, scaling in zip(watched, read)}
+    return found
+
+
+def _release(clients: Clients, one: steering.Steered, act: bool) -> Outcome:
+    """Resume what was suspended."""
+    try:
+        processes = acting.resume(clients, one) if act else acting.suspended(one)
+        return Outcome(one.region, one, one.name, resumed=tuple(processes), released=True)
+    except AwsError as error:
+        return Outcome(one.region, one, one.name, error=str(error))
+
+
+def _policy(one: steering.Steered, options: Options) -> engine.Policy | str:
+    try:
+        return steering.policy_of(one, options.policy, options.scalings.get(one.app or ""), options.boot_seconds)
+    except ValueError as error:
+        return str(error)
+
+
+class _Step:
+    """The step of one group."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        one: steering.Steered,
+        policy: engine.Policy,
+        seen: steering.Region,
+        options: Options,
+        cache: Cache,
+    ) -> None:
+        self.clients = clients
+        self.one = one
+        self.policy = policy
+        self.seen = seen
+        self.options = options
+        self.cache = cache
+        self.began = time.monotonic()
+        self.launched: list[Launched] = []
+        self.attached: list[str] = []
+        self.ended: list[str] = []
+        self.problems: list[str] = []
+
+    @property
+    def now(self) -> float:
+        """AWS's time: that of the observation and what has passed since."""
+        return self.one.now + time.monotonic() - self.began
+
+    def take(self) -> Outcome:
+        """Take it; what fails is in the outcome."""
+        try:
+            return self._take()
+        except (AwsError, ValueError) as error:
+            return self._outcome((), error=str(error))
+
+    def _take(self) -> Outcome:
+        one = self.one
+        if one.busy:
+            return self._outcome((), notes=(f"nothing is changed: {one.busy}",))
+        if one.now - one.created < steering.NEW:
+            return self._outcome((), notes=("the group is new and launches its first instances by itself",))
+        held = self.seen.states.get(one.name)
+        remembered = remembering.read(held.memory if held else None)
+        observation = steering.observation_of(one, self.seen, remembered, 0)
+        decision = engine.decide(observation, self.policy)
+        if not self.options.act:
+            return self._planned(decision)
+        if not self._needed(decision, observation, remembered):
+            return self._outcome((decision,))
+        if held is None:
+            # Nobody can know who else acts: to add what is missing is safe, to end something is not.
+            return self._rounds(observation, decision, None, (f"nothing is ended: {self.seen.table_missing}",))
+        client, table = self._table()
+        if not self._acting(decision):
+            text = self._memory(decision, remembered)
+            state.remember(client, table, held, text, self.now)
+            return self._outcome((decision,))
+        lease = state.acquire(client, table, held, self.options.holder, self.now, LEASE_SECONDS)
+        if lease is None:
+            return self._yield(decision)
+        return self._rounds(observation, decision, lease, ())
+
+    def _table(self) -> tuple[Any, str]:
+        environment = self.one.tags.get(ours.ENVIRONMENT, "")
+        return self.clients.get("dynamodb", self.one.region), state.table_of(environment)
+
+    def _acting(self, decision: engine.Decision) -> bool:
+        """Whether AWS is to be changed."""
+        return bool(
+            decision.acts
+            or self._attachable(decision)
+            or acting.fighting(self.one)
+            or acting.figures(self.one, decision.target, self._loose(), decision.on_demand)
+            or decision.target != self.one.number(ours.TARGET)
+        )
+
+    def _needed(
+        self, decision: engine.Decision, observation: engine.Observation, remembered: remembering.Remembered
+    ) -> bool:
+        """Whether anything is to be done or remembered."""
+        at = remembered.memory.at
+        stale = at is None or observation.now - at >= REMEMBER_SECONDS
+        return self._acting(decision) or (
+            self.seen.table_missing is None and (stale or bool(observation.lost or observation.refused))
+        )
+
+    def _loose(self) -> int:
+        """The capacity that was launched for the group and is not attached to it yet."""
+        return sum(one.capacity for one in self.one.instances if one.id in self.one.loose)
+
+    def _attachable(self, decision: engine.Decision) -> list[str]:
+        return [name for name in self.one.waiting if name not in decision.moves.end]
+
+    def _planned(self, decision: engine.Decision) -> Outcome:
+        """What would be done, in check mode."""
+        orders = tuple(
+            Launched(order, {f"planned-{number}": ""}) for number, order in enumerate(self._orders(decision))
+        )
+        coming = self._loose() + sum(order.order.units for order in orders)
+        return Outcome(
+            self.one.region,
+            self.one,
+            self.one.name,
+            (decision,),
+            launched=orders,
+            attached=tuple(self._attachable(decision)),
+            ended=decision.moves.end,
+            suspended=tuple(acting.fighting(self.one)),
+            figures=acting.figures(self.one, decision.target, coming, decision.on_demand),
+            target=decision.target if decision.target != self.one.number(ours.TARGET) else None,
+        )
+
+    def _yield(self, decision: engine.Decision) -> Outcome:
+        """Another controller was faster: look again when it is done, for as long as there is time."""
+        note = "another controller acts on the group"
+        waited = time.monotonic() - self.began
+        if waited + POLL_SECONDS > self.options.lease_seconds:
+            return self._outcome((decision,), notes=(f"{note}: this one leaves it to it",))
+        time.sleep(POLL_SECONDS)
+        question = replace(self.options.question, names=[self.one.name])
+        seen = steering.observe(self.clients, self.one.region, question, self.cache)
+        if not seen.steered:
+            return self._outcome((), notes=("the group has gone",))
+        again = _Step(self.clients, seen.steered[0], self.policy, seen, self.options, self.cache)
+        again.began -= waited + POLL_SECONDS
+        again.one = replace(again.one, now=again.one.now - waited - POLL_SECONDS)
+        return again.take()
+
+    def _rounds(
+        self,
+        observation: engine.Observation,
+        decision: engine.Decision,
+        lease: state.State | None,
+        notes: tuple[str, ...],
+    ) -> Outcome:
+        """Act on the decision, and decide again on what was refused, until nothing more is."""
+        decisions = [decision]
+        suspended = acting.fighting(self.one)
+        changed_target = decision.target if decision.target != self.one.number(ours.TARGET) else None
+        figures: dict[str, int] = {}
+        try:
+            if changed_target is not None:
+                acting.tag(self.clients, self.one, {ours.TARGET: str(changed_target)})
+            if suspended:
+                acting.suspend(self.clients, self.one, suspended)
+            for number in range(1, ROUNDS + 1):
+                refused = self._launch(decision)
+                if not refused or number == ROUNDS:
+                    break
+                observation = self._after(observation, decision, refused)
+                decision = engine.decide(observation, replace(self.policy, answered=number + 1 < ROUNDS))
+                decisions.append(decision)
+                if not decision.acts:
+                    break
+            decision = self._learned(observation, decision, refused, decisions)
+            figures = self._settle(decision, lease is not None)
+        finally:
+            if lease is not None:
+                client, table = self._table()
+                text = self._memory(decision, remembering.read(lease.memory), changed_target is not None)
+                if state.release(client, table, lease, text, self.now) is None:
+                    self.problems.append("the lease ran out before the step was done: another controller may have acted")
+        return self._outcome(tuple(decisions), notes, tuple(suspended), figures, changed_target)
+
+    def _orders(self, decision: engine.Decision) -> list[Order]:
+        one, moves = self.one, decision.moves
+        orders = [Order(pool, units, one.weights, one.subnets) for pool, units in sorted(moves.spot.items())]
+        if moves.on_demand:
+            orders.append(Order(None, moves.on_demand, one.weights, one.subnets))
+        return orders
+
+    def _launch(self, decision: engine.Decision) -> list[str]:
+        """Launch what the decision asks for, side by side; returns the pools that gave less than was asked for."""
+        tags = {
+            **{key: value for key, value in self.one.tags.items() if key in (ours.APP, ours.ENVIRONMENT, "Name")},
+            ours.MANAGED_BY: "spot.platform",
+            ours.GROUP: self.one.name,
+        }
+        client = self.clients.get("ec2", self.one.region)
+        made = side_by_side(
+            partial(launch, client, template=self.one.template, tags=tags), self._orders(decision)
+        )
+        self.launched += made
+        self.problems += [one.refusal for one in made if one.wrong and one.refusal not in self.problems]
+        return [one.order.pool for one in made if one.refusal and one.order.pool]
+
+    def _after(
+        self, observation: engine.Observation, decision: engine.Decision, refused: Sequence[str]
+    ) -> engine.Observation:
+        """The observation, with what the round brought."""
+        known = {one.id for one in observation.instances}
+        new = [
+            supply.Instance(
+                name, made.order.pool, self.one.weights.get(kind, 1), self.one.now, False
+            )
+            for made in self.launched
+            for name, kind in made.instances.items()
+            if name not in known
+        ]
+        return replace(
+            observation,
+            target=decision.target,
+            instances=(*observation.instances, *new),
+            memory=decision.memory,
+            lost=(),
+            refused=tuple(refused),
+        )
+
+    def _learned(
+        self,
+        observation: engine.Observation,
+        decision: engine.Decision,
+        refused: Sequence[str],
+        decisions: list[engine.Decision],
+    ) -> engine.Decision:
+        """The last decision, with what its own round taught: nothing more is asked for on it."""
+        if not (refused or decision.moves.spot or decision.moves.on_demand):
+            return decision
+        after = self._after(observation, decision, refused)
+        last = engine.decide(after, self.policy)
+        return replace(
+            last,
+            moves=replace(last.moves, spot={}, on_demand=0),
+            on_demand=sum(one.capacity for one in after.instances if one.pool is None and not one.leaving)
+            - sum(one.capacity for one in after.instances if one.pool is None and one.id in last.moves.end),
+        )
+
+    def _settle(self, decision: engine.Decision, alone: bool) -> dict[str, int]:
+        """Attach what runs, end what may go, and let the group want just what it has."""
+        one, region = self.one, self.one.region
+        units = {each.id: each.capacity for each in one.instances if each.id in one.loose}
+        units |= {name: one.weights.get(kind, 1) for made in self.launched for name, kind in made.instances.items()}
+        coming = [name for name in units if name not in decision.moves.end]
+        new = [name for made in self.launched for name in made.instances]
+        if new and not running(self.clients.get("ec2", region), new, self.options.run_seconds):
+            new = []  # found by their tag, and attached, at the next step
+        figures = acting.figures(one, decision.target, sum(units[name] for name in coming), decision.on_demand)
+        if figures:
+            acting.set_figures(self.clients, one, figures)
+        ready = [*self._attachable(decision), *new]
+        if ready:
+            acting.attach(self.clients, one, ready)
+            self.attached += ready
+        if decision.moves.end and alone:
+            acting.end(self.clients, one, decision.moves.end)
+            self.ended += decision.moves.end
+        if ready or self.ended:
+            figures |= self._in_line(decision, sum(units[name] for name in coming if name not in ready))
+        return figures
+
+    def _in_line(self, decision: engine.Decision, coming: int) -> dict[str, int]:
+        """Look at the group again: AWS counts weights in its own way when instances come and go."""
+        (found,) = autoscaling.groups(self.clients, self.one.region, [self.one.name]) or (None,)
+        if found is None:
+            return {}
+        counted = sum(autoscaling.weight(each) for each in found.raw["Instances"] if steering.counts(each))
+        one = replace(
+            self.one,
+            desired=found.raw["DesiredCapacity"],
+            on_demand_base=found.on_demand_base,
+            counted=counted,
+            raw=found.raw,
+        )
+        figures = acting.figures(one, decision.target, coming, decision.on_demand)
+        if figures:
+            acting.set_figures(self.clients, one, figures)
+        return figures
+
+    def _memory(
+        self, decision: engine.Decision, remembered: remembering.Remembered, changed_target: bool = False
+    ) -> str:
+        return remembering.written(
+            remembering.Remembered(
+                decision.memory,
+                steering.counted_in(self.one),
+                self.one.now if changed_target else remembered.changed_at,
+            )
+        )
+
+    def _outcome(
+        self,
+        decisions: tuple[engine.Decision, ...],
+        notes: tuple[str, ...] = (),
+        suspended: tuple[str, ...] = (),
+        figures: Mapping[str, int] | None = None,
+        target: int | None = None,
+        error: str | None = None,
+    ) -> Outcome:
+        return Outcome(
+            self.one.region,
+            self.one,
+            self.one.name,
+            decisions,
+            tuple(self.launched),
+            tuple(self.attached),
+            tuple(self.ended),
+            suspended,
+            figures=figures or {},
+            target=target,
+            notes=notes,
+            problems=tuple(self.problems),
+            error=error,
+        )

@@ -1,0 +1,424 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Observe what the autoscaler steers: groups and fleets with their instances, pools, notices and memory.
+
+A region is asked once for each kind of thing, however many applications it has: groups, instances, Spot requests that
+were told to go, prices, and what the table remembers. Only the health of targets is asked for by group, and only while
+the group has instances so young that it is not clear that they serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from ansible_collections.spot.platform.plugins.module_utils import tags as ours
+from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, groups, market, state
+from ansible_collections.spot.platform.plugins.module_utils.aws.cache import DAY, Cache
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
+from ansible_collections.spot.platform.plugins.module_utils.aws.instances import (
+    HEALTHY,
+    UNKNOWN,
+    describe_instances,
+    describe_target_health,
+)
+from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
+from ansible_collections.spot.platform.plugins.module_utils.engine import memory as remembering
+from ansible_collections.spot.platform.plugins.module_utils.engine import risk, supply
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import Offer
+from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
+
+GROUP_OF_MEMBER = "aws:autoscaling:groupName"
+"""The tag that Auto Scaling puts on the instances of a group."""
+TAKEN = ("Server.SpotInstanceTermination", "Server.SpotInstanceShutdown")
+"""The codes of the state reason of an instance that EC2 took away."""
+MARKED = ("marked-for-termination", "marked-for-stop")
+"""The status codes of a Spot request whose instance has its notice."""
+YOUNG = 900.0
+"""Seconds: the targets of a load balancer that were launched so lately are asked whether they are healthy."""
+NEW = 90.0
+"""Seconds that a new group is left alone: it launches its own first instances."""
+DEAR = 3.0
+"""What On-Demand costs over Spot where its price is not known."""
+
+
+@dataclass(frozen=True)
+class Steered:
+    """A group or fleet that the autoscaler steers. Capacities are in its unit, times are seconds since the epoch.
+
+    ``counted``: the capacity that AWS counts towards ``desired``, whatever state it is in. ``subnets``: by zone.
+    ``weights``: the units of an instance of each type that it may launch. ``loose``: the instances that were launched for
+    it and are not attached yet, ``waiting``: those of them that run. ``taken``: Spot Instances that EC2 took away within the last hour, by id, with their pool.
+    """
+
+    name: str
+    kind: str
+    region: str
+    tags: Mapping[str, str]
+    now: float
+    created: float
+    desired: int
+    on_demand_base: int
+    counted: int
+    template: Mapping[str, str]
+    weights: Mapping[str, int]
+    subnets: Mapping[str, str]
+    instances: Sequence[supply.Instance] = ()
+    loose: Collection[str] = ()
+    waiting: Sequence[str] = ()
+    taken: Mapping[str, str] = field(default_factory=dict)
+    target_groups: Sequence[str] = ()
+    max_size: int | None = None
+    suspended: Collection[str] = ()
+    busy: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def app(self) -> str | None:
+        return self.tags.get(ours.APP)
+
+    def number(self, tag: str) -> int:
+        """The whole number in a tag that spot_capacity wrote; raises ``ValueError`` that says what is wrong with it."""
+        text = self.text(tag)
+        if not text.isdigit():
+            raise ValueError(f"the tag {tag} of {self.name} is {text!r}, not a whole number: apply spot_capacity again")
+        return int(text)
+
+    def text(self, tag: str, otherwise: str | None = None) -> str:
+        """The tag, or ``otherwise``; raises ``ValueError`` where there is neither."""
+        found = self.tags.get(tag, otherwise)
+        if found is None:
+            raise ValueError(f"{self.name} has no tag {tag}: apply spot.platform.spot_capacity to it first")
+        return found
+
+
+@dataclass(frozen=True)
+class Market:
+    """The offers of a region by zone and type, made into the engine's pools."""
+
+    offers: Mapping[tuple[str, str], Offer] = field(default_factory=dict)
+
+    def pools(self, weights: Mapping[str, int], zones: Iterable[str]) -> list[risk.Pool]:
+        """The pools of the types in ``weights`` in ``zones`` that have a Spot price, which is that of a unit."""
+        return [
+            risk.Pool(
+                id=pool_id(zone, name),
+                zone=zone,
+                price=offer.spot_price / weight,
+                capacity=weight,
+                family=offer.instance_type.family,
+                price_ratio=offer.spot_price / offer.typical_spot_price if offer.typical_spot_price else None,
+                score=offer.placement_score,
+                band=offer.interruption_band,
+            )
+            for zone in sorted(zones)
+            for name, weight in sorted(weights.items())
+            if (offer := self.offers.get((zone, name))) and offer.spot_price
+        ]
+
+    def on_demand(self, weights: Mapping[str, int], zones: Iterable[str]) -> tuple[float, int] | None:
+        """Price of a unit, and units, of the cheapest On-Demand Instance; ``None`` where no price is known."""
+        found = [
+            (offer.on_demand_price / weight, weight)
+            for zone in zones
+            for name, weight in weights.items()
+            if (offer := self.offers.get((zone, name))) and offer.on_demand_price
+        ]
+        return min(found, default=None)
+
+
+def pool_id(zone: str, instance_type: str) -> str:
+    """What a pool is called: ``us-east-1a/m5.large``."""
+    return f"{zone}/{instance_type}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is steered, and how it is observed.
+
+    ``names``: the groups, all that are ours if ``None``, narrowed by ``apps`` and ``environment``. ``notices``: instances
+    that were told to go, besides those that EC2 names. ``warned``: those that AWS recommends to leave.
+    """
+
+    names: Collection[str] | None = None
+    apps: Sequence[str] = ()
+    environment: str | None = None
+    notices: frozenset[str] = frozenset()
+    warned: frozenset[str] = frozenset()
+    bands: market.Bands | None = None
+    history_days: int = 0
+    placement_scores: bool = False
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region as it was observed. ``table_missing``: why there is neither memory nor lease, where that is so."""
+
+    steered: Sequence[Steered]
+    market: Market
+    states: Mapping[str, state.State]
+    table_missing: str | None = None
+    told: frozenset[str] = frozenset()
+    warned: frozenset[str] = frozenset()
+
+
+def observe(clients: Clients, region: str, question: Question, cache: Cache) -> Region:
+    """All that is steered in ``region``. Raises `AwsError`."""
+    ec2 = clients.get("ec2", region)
+    found, told = side_by_side(
+        lambda ask: ask(),
+        (
+            lambda: autoscaling.groups(clients, region, question.names, question.apps, question.environment),
+            lambda: describe_marked_spot_requests(ec2),
+        ),
+    )
+    told = frozenset(told) | question.notices
+    if not found:
+        return Region((), Market(), {}, told=told, warned=question.warned)
+    known, zones, states = side_by_side(
+        lambda ask: ask(),
+        (
+            lambda: _instances(clients, region, found),
+            lambda: _zones(ec2, found, cache),
+            lambda: _states(clients, region, found),
+        ),
+    )
+    steered = [_steered(group, known, zones, told) for group in found]
+    offers = _market(clients, region, steered, question, cache)
+    steered = side_by_side(partial(_with_health, clients.get("elbv2", region)), steered)
+    missing = states if isinstance(states, str) else None
+    return Region(steered, offers, {} if missing else states, missing, told, question.warned)
+
+
+@Errors.common_error_handler("list the Spot requests that were told to go")
+def describe_marked_spot_requests(client: Any) -> list[str]:
+    """DescribeSpotInstanceRequests, all pages: the instances that have their interruption notice."""
+    pages = client.get_paginator("describe_spot_instance_requests").paginate(
+        Filters=[{"Name": "status-code", "Values": list(MARKED)}], PaginationConfig={"PageSize": 1000}
+    )
+    return [item["InstanceId"] for page in pages for item in page["SpotInstanceRequests"] if "InstanceId" in item]
+
+
+def _instances(clients: Clients, region: str, found: Sequence[autoscaling.Group]) -> dict[str, dict[str, Any]]:
+    """The instances of the groups, those that ended lately too, by id."""
+    filters = [{"Name": f"tag:{ours.MANAGED_BY}", "Values": ["spot.platform"]}]
+    for tag in (ours.ENVIRONMENT, ours.APP):
+        values = sorted({group.tags.get(tag, "") for group in found})
+        if len(values) <= autoscaling.FILTER_VALUES:
+            filters.append({"Name": f"tag:{tag}", "Values": values})
+    known = {one["instance_id"]: one for one in describe_instances(clients.get("ec2", region), filters)}
+    # Members without the tags were attached by somebody, or their group was tagged after it had launched them.
+    others = {one for group in found for one in group.instance_ids} - known.keys()
+    return {**known, **(autoscaling.instances(clients, region, others) if others else {})}
+
+
+def _zones(ec2: Any, found: Sequence[autoscaling.Group], cache: Cache) -> dict[str, str]:
+    """The zone of each subnet of the groups; a subnet never changes its zone."""
+    wanted = sorted({one for group in found for one in group.raw.get("VPCZoneIdentifier", "").split(",") if one})
+
+    def ask() -> dict[str, str]:
+        return {one: subnet.zone for one, subnet in groups.subnets(ec2, wanted).items()}
+
+    return cache.remember(["zones of subnets", ec2.meta.region_name, wanted], DAY, ask)
+
+
+def _states(clients: Clients, region: str, found: Sequence[autoscaling.Group]) -> dict[str, state.State] | str:
+    """What the tables of the groups' environments remember; or why they do not."""
+    by_environment: dict[str, list[str]] = {}
+    for group in found:
+        by_environment.setdefault(group.tags.get(ours.ENVIRONMENT, ""), []).append(group.name)
+    client = clients.get("dynamodb", region)
+    try:
+        return {
+            one.id: one
+            for environment, names in by_environment.items()
+            for one in state.read(client, state.table_of(environment), names).values()
+        }
+    except AwsError as error:
+        if error.code == state.NO_TABLE:
+            return (
+                f"there is no table {state.table_of(next(iter(by_environment)))} in {region}: run "
+                "spot.platform.app_onboard, which makes it"
+            )
+        return str(error)
+
+
+def _steered(
+    group: autoscaling.Group, known: Mapping[str, dict[str, Any]], zones: Mapping[str, str], told: Collection[str]
+) -> Steered:
+    """A group with its instances, whether they are attached to it yet or not."""
+    raw, now = group.raw, group.now.timestamp()
+    policy = raw.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+    weights = {one["InstanceType"]: int(one.get("WeightedCapacity") or 1) for one in policy.get("Overrides", ())}
+    members = {one["InstanceId"]: one for one in raw["Instances"]}
+    instances, waiting, taken = [], [], {}
+    for name, one in known.items():
+        if name not in members and name_of(one) != group.name:
+            continue
+        pool = pool_of(one)
+        if one["state"]["name"] not in autoscaling.RUNNING:
+            if pool and one.get("state_reason", {}).get("code") in TAKEN:
+                taken[name] = pool
+            continue
+        member = members.get(name)
+        if member is None:
+            if one["state"]["name"] == "running":
+                waiting.append(name)
+        elif not counts(member) or member["HealthStatus"] != "Healthy":
+            continue
+        instances.append(
+            supply.Instance(
+                id=name,
+                pool=pool,
+                capacity=autoscaling.weight(member) if member else weights.get(one["instance_type"], 1),
+                launched_at=autoscaling.moment(one["launch_time"]).timestamp(),
+                serving=member is not None and one["state"]["name"] == "running" and autoscaling.serves(member),
+                leaving=name in told,
+            )
+        )
+    instances += [
+        # Launched so lately that EC2 does not tell of it yet.
+        supply.Instance(
+            name, pool_id(one["AvailabilityZone"], one["InstanceType"]), autoscaling.weight(one), now, False
+        )
+        for name, one in members.items()
+        if name not in known and counts(one)
+    ]
+    subnets = [one for one in raw.get("VPCZoneIdentifier", "").split(",") if one in zones]
+    return Steered(
+        name=group.name,
+        kind="auto_scaling_group",
+        region=group.region,
+        tags=group.tags,
+        now=float(int(now)),
+        created=raw["CreatedTime"].timestamp(),
+        desired=raw["DesiredCapacity"],
+        on_demand_base=group.on_demand_base,
+        counted=sum(autoscaling.weight(one) for one in raw["Instances"] if counts(one)),
+        template=policy.get("LaunchTemplateSpecification", {}),
+        weights=weights,
+        subnets={zones[one]: one for one in reversed(sorted(subnets))},
+        instances=tuple(sorted(instances, key=lambda one: (one.launched_at, one.id))),
+        loose=frozenset(one.id for one in instances) - members.keys(),
+        waiting=tuple(sorted(waiting)),
+        taken=taken,
+        target_groups=tuple(raw.get("TargetGroupARNs", ())),
+        max_size=raw["MaxSize"],
+        suspended=frozenset(one["ProcessName"] for one in raw.get("SuspendedProcesses", ())),
+        busy="it is being deleted" if raw.get("Status") else None,
+        raw=raw,
+    )
+
+
+def counts(member: Mapping[str, Any]) -> bool:
+    """Whether the group counts the member towards its desired capacity."""
+    return not member["LifecycleState"].startswith(("Terminat", "Detach", "Standby", "EnteringStandby"))
+
+
+def name_of(instance: Mapping[str, Any]) -> str | None:
+    """The group of an instance, by its tags."""
+    return instance["tags"].get(GROUP_OF_MEMBER) or instance["tags"].get(ours.GROUP)
+
+
+def pool_of(instance: Mapping[str, Any]) -> str | None:
+    """The Spot pool of an instance; ``None`` for On-Demand."""
+    if autoscaling.lifecycle_of(instance) != autoscaling.SPOT:
+        return None
+    return pool_id(instance["placement"]["availability_zone"], instance["instance_type"])
+
+
+def _market(
+    clients: Clients, region: str, steered: Sequence[Steered], question: Question, cache: Cache
+) -> Market:
+    """The offers of all types that may be launched."""
+    names = frozenset(name for one in steered for name in one.weights)
+    if not names:
+        return Market()
+    asked = market.Question(
+        wanted=lambda kind: True,
+        names=names,
+        history_days=question.history_days,
+        score_target=max(one.desired for one in steered) if question.placement_scores else None,
+        score_unit=steered[0].tags.get(ours.UNIT, "instances"),
+    )
+    found = market.offers(clients, [region], asked, cache, question.bands)
+    return Market({(offer.zone, offer.instance_type.name): offer for offer in found})
+
+
+def _with_health(elbv2: Any, one: Steered) -> Steered:
+    """With what the load balancer says of instances that are in service, where some are young."""
+    if not one.target_groups or not any(each.serving and one.now - each.launched_at < YOUNG for each in one.instances):
+        return one
+    healths = [describe_target_health(elbv2, arn) for arn in one.target_groups]
+    return replace(
+        one,
+        instances=tuple(
+            replace(each, serving=each.serving and all(of.get(each.id, UNKNOWN) == HEALTHY for of in healths))
+            for each in one.instances
+        ),
+    )
+
+
+def policy_of(one: Steered, given: Mapping[str, Any], scaling: Scaling | None, boot_seconds: float) -> engine.Policy:
+    """The policy in the tags, with what is ``given`` (and not ``None``) before it; raises ``ValueError`` for a bad tag."""
+
+    def number(option: str, tag: str) -> int:
+        return one.number(tag) if given.get(option) is None else given[option]
+
+    fallback = given.get("fallback") or one.text(ours.FALLBACK)
+    if fallback not in ("on_demand", "none"):
+        raise ValueError(f"the tag {ours.FALLBACK} of {one.name} is {fallback!r}, not on_demand or none")
+    profile = given.get("profile") or one.text(ours.PROFILE, engine.BALANCED)
+    if profile not in engine.PROFILES:
+        raise ValueError(f"the tag {ours.PROFILE} of {one.name} is {profile!r}, not one of {', '.join(engine.PROFILES)}")
+    share = one.text(ours.ZONE_SHARE, "1.0")
+    try:
+        most_of_zone = float(share)
+    except ValueError:
+        raise ValueError(f"the tag {ours.ZONE_SHARE} of {one.name} is {share!r}, not a number from 0 to 1") from None
+    low, high = number("min", ours.MINIMUM), number("max", ours.MAXIMUM)
+    unit = one.text(ours.UNIT, "instances")
+    return engine.Policy(
+        scaling=replace(scaling or Scaling(low, high), min=low, max=high, unit=unit),
+        on_demand_base=number("on_demand_base", ours.ON_DEMAND_BASE),
+        profile=profile,
+        fallback=fallback == "on_demand",
+        most_of_zone=most_of_zone,
+        outage_hours=(boot_seconds + engine.ASK_AGAIN / 2) / risk.HOUR,
+    )
+
+
+def observation_of(one: Steered, region: Region, remembered: remembering.Remembered, paid: int) -> engine.Observation:
+    """What the engine is told."""
+    zones = one.subnets.keys()
+    pools = region.market.pools(one.weights, zones)
+    on_demand = region.market.on_demand(one.weights, zones)
+    if on_demand is None:
+        dearest = max((pool.price for pool in pools), default=1.0)
+        on_demand = (DEAR * dearest, min(one.weights.values(), default=1))
+    gone = {name: pool for name, pool in one.taken.items() if name not in remembered.counted}
+    told = {each.id: each.pool for each in one.instances if each.leaving and each.pool}
+    lost = {*gone.values(), *(pool for name, pool in told.items() if name not in remembered.counted)}
+    changed = remembered.changed_at
+    return engine.Observation(
+        now=one.now,
+        target=one.number(ours.TARGET),
+        instances=one.instances,
+        pools=pools,
+        memory=remembered.memory,
+        on_demand_price=on_demand[0],
+        on_demand_capacity=on_demand[1],
+        lost=tuple(sorted(lost)),
+        warned=tuple(sorted({each.pool for each in one.instances if each.id in region.warned and each.pool})),
+        since_change=None if changed is None else max(0.0, one.now - changed),
+        paid=paid,
+    )
+
+
+def counted_in(one: Steered) -> frozenset[str]:
+    """The instances whose loss is counted once the memory that was learned from ``one`` is written."""
+    return frozenset(one.taken) | {each.id for each in one.instances if each.leaving}

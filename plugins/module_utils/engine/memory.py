@@ -1,0 +1,62 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is remembered of a fleet between two steps, as text: it is kept in AWS, so any controller takes the next step.
+
+What cannot be read is taken for nothing remembered: the pools then count as unknown, which is cautious, not wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, dataclass, field
+
+from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Record
+
+FORM = 1
+"""The form of the text; another one is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """``memory`` of the pools; ``counted``: the instances whose loss is in it already, while AWS still shows them;
+    ``changed_at``: when the target was last changed, seconds since the epoch."""
+
+    memory: Memory = field(default_factory=Memory)
+    counted: frozenset[str] = frozenset()
+    changed_at: float | None = None
+
+
+def written(remembered: Remembered) -> str:
+    """As a text that `read` takes."""
+    memory = remembered.memory
+    return json.dumps(
+        {
+            "form": FORM,
+            "at": memory.at,
+            "pools": {pool: astuple(record) for pool, record in sorted(memory.records.items())},
+            "together": [[*pair, *counts] for pair, counts in sorted(memory.together.items())],
+            "counted": sorted(remembered.counted),
+            "changed_at": remembered.changed_at,
+        },
+        separators=(",", ":"),
+    )
+
+
+def read(text: str | None) -> Remembered:
+    """What was written; nothing where there is no such text."""
+    try:
+        found = json.loads(text or "")
+        if found["form"] != FORM:
+            return Remembered()
+        return Remembered(
+            Memory(
+                found["at"],
+                {pool: Record(*record) for pool, record in found["pools"].items()},
+                {(one, other): (joint, chances) for one, other, joint, chances in found["together"]},
+            ),
+            frozenset(found["counted"]),
+            found["changed_at"],
+        )
+    except (ValueError, KeyError, TypeError):
+        return Remembered()
