@@ -53,6 +53,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
+from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 
 SCHEMA = Path(__file__).resolve().parents[2] / "roles" / "app" / "meta" / "argument_specs.yml"
 
@@ -65,7 +66,7 @@ def schema() -> dict[str, Any]:
 
 
 def complete(value: Any, options: dict[str, Any]) -> Any:
-    """``value`` with an empty mapping for each mapping left out that is not required, so that its defaults apply.
+    """``value`` with an empty mapping for each mapping left out that may be empty, so that its defaults apply.
 
     Ansible fills in the defaults of nested options only below a mapping that is there.
     """
@@ -74,7 +75,10 @@ def complete(value: Any, options: dict[str, Any]) -> Any:
     result = dict(value)
     for key, option in options.items():
         if option.get("type") == "dict" and "options" in option:
-            if result.get(key) is None and not option.get("required"):
+            needs = any(inner.get("required") for inner in option["options"].values())
+            if result.get(key) is None and (option.get("required") or needs):
+                continue
+            if result.get(key) is None:
                 result[key] = {}
             result[key] = complete(result.get(key), option["options"])
     return {key: item for key, item in result.items() if item is not None}
@@ -131,7 +135,17 @@ def check(manifest: Any) -> tuple[dict[str, Any], list[str]]:
     if problems:
         return {}, problems
     result = ArgumentSpecValidator(schema()).validate(complete(manifest, schema()))
-    return result.validated_parameters, [plain(message) for message in result.error_messages]
+    problems = [plain(message) for message in result.error_messages]
+    return result.validated_parameters, problems or wrong_scaling(result.validated_parameters["capacity"])
+
+
+def wrong_scaling(capacity: dict[str, Any]) -> list[str]:
+    """What is wrong with a scaling whose keys and types are right."""
+    try:
+        scaling_of(capacity["scaling"], capacity["min"], capacity["max"], capacity["unit"])
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def plain(message: str) -> str:
@@ -157,9 +171,23 @@ def manifest_filter(manifest: Any, errors: bool = False) -> Any:
     return result
 
 
+def scalings_filter(manifests: Any) -> list[dict[str, Any]]:
+    """See ``scalings.yml``."""
+    found: dict[str, dict[str, Any]] = {}
+    for manifest in manifests:
+        result, problems = check(manifest)
+        if problems:
+            name = manifest.get("name", "without a name") if isinstance(manifest, dict) else "that is no mapping"
+            raise AnsibleFilterError(f"the manifest {name} cannot be used: {'; '.join(problems)}")
+        scaling = {key: value for key, value in result["capacity"]["scaling"].items() if value is not None}
+        if scaling.keys() & {"metrics", "schedules", "budget"}:
+            found[result["name"]] = {"app": result["name"], **scaling}
+    return [found[name] for name in sorted(found)]
+
+
 class FilterModule:
-    """The filter ``spot.platform.manifest``."""
+    """The filters ``spot.platform.manifest`` and ``spot.platform.scalings``."""
 
     def filters(self) -> dict[str, Any]:
-        """Its name in Jinja."""
-        return {"manifest": manifest_filter}
+        """Their names in Jinja."""
+        return {"manifest": manifest_filter, "scalings": scalings_filter}
