@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.activity import Event, as_dicts, rfc3339
 from ansible_collections.spot.platform.plugins.module_utils.aws.control import Outcome
+from ansible_collections.spot.platform.plugins.module_utils.engine import supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import ASK_AGAIN, Decision
 
 KINDS = ("fallback", "returned", "scaled", "moved", "waiting", "steady")
@@ -27,10 +28,10 @@ SUMMARIES = {
 }
 
 
-def result_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The module's result."""
+def result_of(outcomes: Sequence[Outcome], explain: bool = False) -> dict[str, Any]:
+    """The module's result; ``explain``: with what is known of each pool."""
     told = [one for one in outcomes if told_of(one)]
-    decisions = [decision_of(one) for one in told]
+    decisions = [decision_of(one) | ({"pools": pools_of(one)} if explain else {}) for one in told]
     changed = [one for one in told if one.changed]
     errors = [
         {"group": one.name, "region": one.region, "message": text}
@@ -103,6 +104,26 @@ def launched_of(outcome: Outcome) -> list[dict[str, Any]]:
         }
         for one in outcome.launched
     ]
+
+
+def pools_of(outcome: Outcome) -> list[dict[str, Any]]:
+    """What is known of each pool, and what is held in it, those that are held or wanted first, then the cheapest."""
+    if not outcome.decisions:
+        return []
+    last: Decision = outcome.decisions[-1]
+    held = supply.units_of(one for one in outcome.group.instances if not one.leaving)
+    found = [
+        {
+            "pool": name,
+            "held": held.get(name, 0),
+            "wanted": last.best.spot.get(name, 0),
+            "price_per_hour": round(one.pool.price, 5),
+            "hours_to_a_loss": round(1 / one.hazard, 1),
+            "chance_open": round(one.open, 2),
+        }
+        for name, one in last.prospects.items()
+    ]
+    return sorted(found, key=lambda one: (not one["held"] and not one["wanted"], one["price_per_hour"], one["pool"]))
 
 
 def before_of(outcome: Outcome) -> dict[str, Any]:

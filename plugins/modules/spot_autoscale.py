@@ -241,6 +241,10 @@ options:
     description: The days over which the usual price of a pool is taken, 0 for none.
     type: int
     default: 0
+  explain:
+    description: Whether to tell what is known of each pool.
+    type: bool
+    default: false
   cache_dir:
     description: Where answers of AWS that change seldom are kept.
     type: path
@@ -403,6 +407,36 @@ decisions:
       description: In how many seconds the next step is worth taking.
       type: int
       sample: 20
+    pools:
+      description: What is known of each pool, those that are held or wanted first.
+      returned: with O(explain=true)
+      type: list
+      elements: dict
+      contains:
+        pool:
+          description: Its zone and type.
+          type: str
+          sample: us-east-1a/m5.large
+        held:
+          description: The capacity that is held in it.
+          type: int
+          sample: 4
+        wanted:
+          description: The capacity that the best fleet has in it.
+          type: int
+          sample: 4
+        price_per_hour:
+          description: The price of a unit, USD an hour.
+          type: float
+          sample: 0.0161
+        hours_to_a_loss:
+          description: In how many hours it is expected to take its instances away.
+          type: float
+          sample: 31.5
+        chance_open:
+          description: The chance that it has room.
+          type: float
+          sample: 1.0
 ask_again_seconds:
   description: The smallest of the decisions' figures.
   returned: always
@@ -490,6 +524,7 @@ ARGUMENTS = {
     "interruption_bands": {"type": "str"},
     "placement_scores": {"type": "bool", "default": False},
     "history_days": {"type": "int", "default": 0},
+    "explain": {"type": "bool", "default": False},
     "cache_dir": {"type": "path", "default": "~/.cache/spot.platform"},
 }
 
@@ -549,7 +584,7 @@ def main() -> None:
         outcomes = run(module)
     except FAILURES as failure:
         module.fail_json(msg=message(failure), decisions=[], activity=[], errors=[])
-    result = result_of(outcomes)
+    result = result_of(outcomes, module.params["explain"])
     if result["errors"]:
         said = "; ".join(error["message"] for error in result["errors"])
         failed = len({(error["group"], error["region"]) for error in result["errors"]})

@@ -10,7 +10,7 @@ spot_autoscale acts on it, and the backtest plays recorded markets to it. What m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.spot.platform.plugins.module_utils.engine import demand, risk, supply
@@ -87,6 +87,7 @@ class Decision:
     demand: demand.Demand
     moves: supply.Moves
     best: supply.Composition
+    prospects: Mapping[str, risk.Prospect]
     memory: risk.Memory
     on_demand: int
     fallback: int
@@ -163,6 +164,7 @@ def _told(
         demand=asked,
         moves=moves,
         best=best,
+        prospects=taken.prospects,
         memory=taken.memory,
         on_demand=on_demand,
         fallback=fallback,
