@@ -176,7 +176,7 @@ class _Ledger:
         self._taken: set[_Use] = set()
 
     @property
-    def open(self) -> list[_Use]:
+    def unpaid(self) -> list[_Use]:
         return [use for use in self._uses if use not in self._taken]
 
     @property
@@ -235,7 +235,7 @@ def _fixed(reserved: Sequence[Reserved], ledger: _Ledger) -> list[Place]:
     for (name, zone), count in sorted(counts.items(), key=lambda item: (item[0][1] is None, str(item[0]))):
         matching = [
             use
-            for use in ledger.open
+            for use in ledger.unpaid
             if use.plain
             and use.instance_type == name
             and (zone is None or (use.zone == zone and not use.sunk))  # zonal discounts skip capacity reservations
@@ -258,7 +258,7 @@ def _normalized(reserved: Sequence[Reserved], ledger: _Ledger) -> tuple[dict[str
     for family, total in sorted(totals.items()):
         sizes: dict[_Use, float] = {}
         unknown = None
-        for use in ledger.open:
+        for use in ledger.unpaid:
             if use.plain and family_of(use.instance_type) == family:
                 factor = factor_of(use.instance_type)
                 if factor is None:
@@ -283,7 +283,7 @@ def _dollars(plans: Sequence[Plan], ledger: _Ledger, prices: Mapping[str, float]
         totals[plan.family] += plan.commitment
     left, reasons = {}, []
     for family, total in sorted(totals.items()):
-        uses = [use for use in ledger.open if family_of(use.instance_type) == family]
+        uses = [use for use in ledger.unpaid if family_of(use.instance_type) == family]
         unpriced = sorted({use.instance_type for use in uses if not use.plain or use.instance_type not in prices})
         if unpriced:
             reasons.append(

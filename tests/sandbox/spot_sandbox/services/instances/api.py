@@ -17,6 +17,7 @@ from spot_sandbox.services.instances.answers import answer, instance_xml, reserv
 from spot_sandbox.services.instances.filters import FILTERS, filtered, listed, page_of
 from spot_sandbox.services.instances.launches import Scarce, check_profile, from_template, scarce, start
 from spot_sandbox.services.instances.records import RECORDS, end, ended_hooks, give_back, tell_state, tokens
+from spot_sandbox.services.instances.reservations import occupants
 from spot_sandbox.services.instances.spot_request_calls import SpotRequestCalls
 
 PAGE = 1000
@@ -31,8 +32,9 @@ class Instances(SpotRequestCalls):
         backend = self.ec2_backend
         wanted = filtered(backend, listed(self.region, ids), self._get_param("Filters", []) or [])
         page, token = page_of(wanted, len(RECORDS) if ids else size, self._get_param("NextToken"))
+        inside = occupants(self.region)
         body = "".join(
-            f"<item>{reservation_xml(r, ACCOUNT, (instance_xml(backend, i) for i in some))}</item>"
+            f"<item>{reservation_xml(r, ACCOUNT, (instance_xml(backend, i, None, inside.get(i.id)) for i in some))}</item>"
             for r, some in itertools.groupby(page, key=lambda i: RECORDS[i.id].reservation)
         )
         more = f"<nextToken>{token}</nextToken>" if token else ""

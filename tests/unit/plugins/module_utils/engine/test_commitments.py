@@ -41,7 +41,14 @@ def got(found: Spare, types: dict[str, int], **more: object) -> Paid:
 
 @pytest.mark.parametrize(
     "name, factor",
-    [("t3.nano", 0.25), ("m5.large", 4), ("m5.xlarge", 8), ("m5.12xlarge", 96), ("u7.112xlarge", 896), ("m5.metal", None)],
+    [
+        ("t3.nano", 0.25),
+        ("m5.large", 4),
+        ("m5.xlarge", 8),
+        ("m5.12xlarge", 96),
+        ("u7.112xlarge", 896),
+        ("m5.metal", None),
+    ],
 )
 def test_normalization_factors(name: str, factor: float | None) -> None:
     assert factor_of(name) == factor
