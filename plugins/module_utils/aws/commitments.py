@@ -104,7 +104,9 @@ def commitments(clients: Clients, region: str, cache: Cache) -> Commitments:
             held = describe_capacity_reservations(ec2)
         except AwsError as failure:
             held, no_held = [], str(failure)
-    reasons = [f"{problem}; nothing of it counts as paid for" for problem in (no_reserved, no_held, no_plans) if problem]
+    reasons = [
+        f"{problem}; nothing of it counts as paid for" for problem in (no_reserved, no_held, no_plans) if problem
+    ]
     reservations, more = _reservations(held, account)
     own_plans, others = _plans(plans, region)
     return Commitments(_reserved(reserved), reservations, own_plans, (*reasons, *more, *others))

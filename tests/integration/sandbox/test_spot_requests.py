@@ -86,6 +86,9 @@ def test_filters_ids_and_pages(aws: Any, refused: Any) -> None:
         ("instance-id", here[0]): [here[0]],
     }
     assert {f: [r["InstanceId"] for r in requests(aws, f)] for f in wanted} == wanted
+    aws.ec2.create_tags(Resources=[names[here[1]]], Tags=[{"Key": "app", "Value": "<web>"}])
+    (tagged,) = requests(aws, ("tag:app", "<web>"))
+    assert (tagged["InstanceId"], tagged["Tags"]) == (here[1], [{"Key": "app", "Value": "<web>"}])
     assert [r["InstanceId"] for r in requests(aws, SpotInstanceRequestIds=[names[there[0]]])] == there
     call = aws.ec2.describe_spot_instance_requests
     first = call(MaxResults=5)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
+from xml.sax.saxutils import escape
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 from spot_sandbox.services.ec2 import Page
+from spot_sandbox.services.instances.answers import answer, xml_time
 from spot_sandbox.services.instances.filters import matcher
 from spot_sandbox.services.instances.spot_requests import REQUESTS, requests_of
 
@@ -27,7 +30,7 @@ FILTERS: dict[str, Callable[[dict[str, Any]], Any]] = {
 class SpotRequestCalls(EC2Response):
     """Showing and cancelling Spot requests."""
 
-    def describe_spot_instance_requests(self) -> ActionResult:
+    def describe_spot_instance_requests(self) -> str:
         self.error_on_dryrun()
         ids = list(self._get_param("SpotInstanceRequestIds") or [])
         size = self._get_param("MaxResults")
@@ -49,8 +52,10 @@ class SpotRequestCalls(EC2Response):
             else:
                 raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
         rows, token = Page(self.params, default=len(found) if ids else 1000, least=5, most=1000).cut(found)
-        shown = [{**r, "Tags": [{"Key": k, "Value": v} for k, v in self._spot_request_tags(r).items()]} for r in rows]
-        return ActionResult({"SpotInstanceRequests": shown, "NextToken": token or None})
+        items = "".join(_xml(row, self._spot_request_tags(row)) for row in rows)
+        following = f"<nextToken>{token}</nextToken>" if token else ""
+        body = f"<spotInstanceRequestSet>{items}</spotInstanceRequestSet>{following}"
+        return answer("DescribeSpotInstanceRequests", body)
 
     def cancel_spot_instance_requests(self) -> ActionResult:
         self.error_on_dryrun()
@@ -96,3 +101,21 @@ def _moto_shown(request: Any) -> dict[str, Any]:
         "ProductDescription": request.product_description,
         "InstanceInterruptionBehavior": request.instance_interruption_behavior,
     }
+
+
+def _xml(request: dict[str, Any], tags: dict[str, str]) -> str:
+    """A request as text: moto's serialiser is too slow for thousands."""
+    named = "".join(f"<item><key>{escape(k)}</key><value>{escape(v)}</value></item>" for k, v in tags.items())
+    return f"<item>{_fields(request)}<tagSet>{named}</tagSet></item>"
+
+
+def _fields(values: dict[str, Any]) -> str:
+    return "".join(
+        f"<{k[0].lower()}{k[1:]}>{_text(v)}</{k[0].lower()}{k[1:]}>" for k, v in values.items() if v is not None
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return _fields(value)
+    return xml_time(value) if isinstance(value, datetime) else escape(str(value))
