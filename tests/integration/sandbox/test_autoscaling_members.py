@@ -209,3 +209,82 @@ def test_detached_instances_live_on_outside_and_can_be_attached(aws: Any, refuse
     others = [subnet for subnet, where in zip(aws.subnets, aws.zones, strict=True) if where != zone]
     aws.asg.update_auto_scaling_group(**named, VPCZoneIdentifier=",".join(others))
     assert f"is in {zone}" in refused(aws.asg.attach_instances, **named, InstanceIds=ids[20:21])[1]
+
+
+def outside(aws: Any, count: int = 1) -> list[str]:
+    """Running On-Demand instances of no group, in its first zone."""
+    given = {"ImageId": aws.image, "InstanceType": "m5.large", "SubnetId": aws.subnets[0]}
+    made = aws.ec2.run_instances(**given, MinCount=count, MaxCount=count)["Instances"]
+    return [i["InstanceId"] for i in made]
+
+
+def test_attached_instances_leave_an_activity_and_are_protected_as_the_group_says(aws: Any) -> None:
+    aws.make_group(desired=0, NewInstancesProtectedFromScaleIn=True)
+    one, two = outside(aws, 2)
+    url = aws.queue("launches", {"source": ["aws.autoscaling"]})
+    aws.asg.attach_instances(AutoScalingGroupName="web", InstanceIds=[one, two])
+    assert (aws.group()["DesiredCapacity"], aws.states()) == (2, {"InService": 2})
+    assert all(i["ProtectedFromScaleIn"] for i in aws.group()["Instances"])
+    last, first = aws.activities()
+    assert (first["Description"], first["StatusCode"]) == (f"Attaching an EC2 instance: {one}", "Successful")
+    assert first["Cause"].endswith(
+        "an instance was attached in response to a user request, increasing the capacity from 0 to 1."
+    )
+    assert last["Cause"].endswith("increasing the capacity from 1 to 2.")
+    assert [m["detail-type"] for m in aws.messages(url)] == ["EC2 Instance Launch Successful"] * 2
+
+
+def test_an_instance_must_run_before_it_can_be_attached(aws: Any, refused: Any) -> None:
+    aws.make_group(desired=0)
+    aws.sandbox.post("/sandbox/launches", pending_seconds=15)
+    (one,) = outside(aws)
+    named = {"AutoScalingGroupName": "web", "InstanceIds": [one]}
+    assert refused(aws.asg.attach_instances, **named) == (
+        "ValidationError",
+        f"Invalid Instance ID(s): [{one}] specified: it is pending, and must be running",
+    )
+    aws.advance(15)
+    aws.asg.attach_instances(**named)
+    assert aws.states() == {"InService": 1}
+    none = "i-0123456789abcdef0"
+    assert refused(aws.asg.attach_instances, AutoScalingGroupName="web", InstanceIds=[none])[1] == (
+        f"Invalid Instance ID(s): [{none}] specified"
+    )
+
+
+def test_nothing_is_attached_beyond_the_maximum(aws: Any, refused: Any) -> None:
+    aws.make_group(desired=1, MaxSize=2)
+    aws.advance(31)
+    ids = outside(aws, 2)
+    assert refused(aws.asg.attach_instances, AutoScalingGroupName="web", InstanceIds=ids)[1] == (
+        "AutoScalingGroup web has min-size=0, max-size=2, and desired-size=1. To attach 2 instances, please update the"
+        " AutoScalingGroup sizes appropriately."
+    )
+    assert (aws.group()["DesiredCapacity"], aws.states()) == (1, {"InService": 1})
+
+
+def test_a_launching_hook_holds_an_attached_instance(aws: Any) -> None:
+    url = aws.queue("hooks", {"detail-type": ["EC2 Instance-launch Lifecycle Action"]})
+    arn = aws.elb.create_target_group(Name="t", Protocol="HTTP", Port=80, VpcId=aws.vpc)["TargetGroups"][0][
+        "TargetGroupArn"
+    ]
+    aws.make_group(desired=0, TargetGroupARNs=[arn])
+    hook = {"AutoScalingGroupName": "web", "LifecycleHookName": "up"}
+    aws.asg.put_lifecycle_hook(
+        **hook, LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING", HeartbeatTimeout=60, DefaultResult="ABANDON"
+    )
+    one, two = outside(aws, 2)
+    aws.asg.attach_instances(AutoScalingGroupName="web", InstanceIds=[one, two])
+    assert (aws.group()["DesiredCapacity"], aws.states()) == (2, {"Pending:Wait": 2})
+    assert [a["StatusCode"] for a in aws.activities()] == ["MidLifecycleAction"] * 2
+    assert aws.elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"] == []
+    assert [m["detail"]["EC2InstanceId"] for m in aws.messages(url)] == [one, two]
+    aws.asg.complete_lifecycle_action(**hook, InstanceId=one, LifecycleActionResult="CONTINUE")
+    assert aws.states() == {"InService": 1, "Pending:Wait": 1}
+    (target,) = aws.elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    assert target["Target"]["Id"] == one
+    aws.advance(61)
+    assert aws.instances([two])[0]["State"]["Name"] == "terminated"
+    assert {a["Description"].split(":")[0]: a["StatusCode"] for a in aws.activities()}[
+        "Attaching an EC2 instance"
+    ] == "Successful"

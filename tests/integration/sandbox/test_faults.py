@@ -19,6 +19,8 @@ def call(sandbox, service, config=ONCE):
         "ssm": "describe_parameters",
         "codedeploy": "list_applications",
         "s3": "list_buckets",
+        "dynamodb": "list_tables",
+        "route53": "list_hosted_zones",
     }[service]
     return getattr(client, operation)()
 
@@ -30,6 +32,9 @@ def call(sandbox, service, config=ONCE):
         ("elbv2", "throttle", "Throttling", 400),
         ("ssm", "throttle", "ThrottlingException", 400),
         ("codedeploy", "throttle", "ThrottlingException", 400),
+        ("dynamodb", "throttle", "ThrottlingException", 400),
+        ("route53", "throttle", "Throttling", 400),
+        ("dynamodb", "error", "InternalServerError", 503),
         ("ec2", "error", "InternalError", 500),
         ("iam", "error", "ServiceUnavailable", 503),
         ("ssm", "error", "InternalServerError", 503),
@@ -56,6 +61,8 @@ def test_each_protocol_has_its_own_errors(fresh, service, kind, code, status):
         ("ec2", "ec2:DescribeVpcs"),
         ("elbv2", "elasticloadbalancing:DescribeLoadBalancers"),
         ("ssm", "ssm:DescribeParameters"),
+        ("dynamodb", "dynamodb:ListTables"),
+        ("route53", "route53:ListHostedZones"),
     ],
 )
 def test_a_denial_names_the_action(fresh, service, action):

@@ -142,6 +142,82 @@ def test_an_instant_fleet_tells_of_a_pool_without_room_though_another_served(aws
     assert {e["LaunchTemplateAndOverrides"]["Overrides"]["InstanceType"] for e in answer["Errors"]} == {"m5.large"}
 
 
+def test_an_instant_fleet_of_several_templates_names_each_refusing_pool_for_both_lifecycles(aws: Any) -> None:
+    other = aws.make_template("other")
+    kinds = {aws.template: "m5.large", other: "c5.large"}
+    given = [
+        {
+            "LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": "$Latest"},
+            "Overrides": [{"InstanceType": kind, "SubnetId": subnet} for subnet in aws.subnets[:2]],
+        }
+        for template, kind in kinds.items()
+    ]
+    for lifecycle in ("spot", "on_demand"):
+        aws.room(0, lifecycle=lifecycle)
+    aws.room(1, instance_type="c5.large", zone=aws.zones[0])
+    aws.room(1, instance_type="c5.large", zone=aws.zones[0], lifecycle="on_demand")
+    answer = make(aws, 4, 2, "instant", LaunchTemplateConfigs=given)
+    served = {(i["Lifecycle"], i["InstanceType"], len(i["InstanceIds"])) for i in answer["Instances"]}
+    assert served == {("spot", "c5.large", 1), ("on-demand", "c5.large", 1)}
+    refusing = [(e["Lifecycle"], e["LaunchTemplateAndOverrides"]) for e in answer["Errors"]]
+    named = {
+        (lifecycle, what["LaunchTemplateSpecification"]["LaunchTemplateId"], what["Overrides"]["SubnetId"])
+        for lifecycle, what in refusing
+    }
+    assert named == {
+        (lifecycle, template, subnet)
+        for lifecycle in ("spot", "on-demand")
+        for template in kinds
+        for subnet in aws.subnets[:2]
+    }
+    assert all(
+        kinds[w["LaunchTemplateSpecification"]["LaunchTemplateId"]] == w["Overrides"]["InstanceType"]
+        for _l, w in refusing
+    )
+    assert {(e["Lifecycle"], e["ErrorCode"]) for e in answer["Errors"]} == {
+        ("spot", "UnfulfillableCapacity"),
+        ("on-demand", "InsufficientInstanceCapacity"),
+    }
+
+
+def test_instances_of_an_instant_fleet_keep_their_tags_and_are_found_by_them_and_by_state(aws: Any) -> None:
+    template = aws.make_template(
+        "tagged",
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "spot.platform/app", "Value": "web"}]}],
+    )
+    given = configs(aws)
+    given[0]["LaunchTemplateSpecification"]["LaunchTemplateId"] = template
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "spot.platform/step", "Value": "7"}]}]
+    aws.sandbox.post("/sandbox/launches", pending_seconds=5)
+    answer = make(aws, 3, 1, "instant", LaunchTemplateConfigs=given, TagSpecifications=tags)
+    ids = {i for entry in answer["Instances"] for i in entry["InstanceIds"]}
+
+    def found(*states: str) -> dict[str, dict[str, Any]]:
+        filters = [
+            {"Name": "tag:spot.platform/step", "Values": ["7"]},
+            {"Name": "tag:spot.platform/app", "Values": ["web"]},
+            {"Name": "instance-state-name", "Values": list(states)},
+        ]
+        return {
+            i["InstanceId"]: i
+            for r in aws.ec2.describe_instances(Filters=filters)["Reservations"]
+            for i in r["Instances"]
+        }
+
+    assert set(found("pending")) == ids and found("running") == {}
+    aws.advance(5)
+    assert set(found("running")) == ids
+    taken, ended = sorted(ids, key=lambda i: found("running")[i].get("InstanceLifecycle", "") != "spot")[:2]
+    aws.sandbox.post("/sandbox/interrupt", instance_ids=[taken], notice=0)
+    aws.ec2.terminate_instances(InstanceIds=[ended])
+    aws.advance(3590)
+    reasons = {i: found("terminated")[i]["StateReason"]["Code"] for i in found("terminated")}
+    assert reasons == {taken: "Server.SpotInstanceTermination", ended: "Client.UserInitiatedShutdown"}
+    assert all("StateTransitionReason" in i for i in found("terminated").values())
+    aws.advance(20)
+    assert found("terminated") == {} and len(found("running")) == 1
+
+
 def test_a_one_time_fleet_waits_for_room_but_replaces_nothing(aws: Any) -> None:
     aws.room(0)
     fleet = make(aws, 2, 0, "request")["FleetId"]

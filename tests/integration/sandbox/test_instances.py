@@ -196,3 +196,18 @@ def test_wrong_control_requests_say_what_is_wrong(fresh: Any) -> None:
         fresh.post("/sandbox/interrupt", instance_ids=["i-1"])
     with pytest.raises(ValueError, match="instance_ids is missing"):
         fresh.post("/sandbox/rebalance")
+
+
+def test_instances_can_be_pending_for_a_while(aws: Any) -> None:
+    aws.sandbox.post("/sandbox/launches", pending_seconds=20)
+    (made,) = run(aws, InstanceMarketOptions=SPOT)
+    (gone,) = run(aws)
+    assert described(aws, ("instance-state-name", "pending")) == [made["InstanceId"], gone["InstanceId"]]
+    aws.ec2.terminate_instances(InstanceIds=[gone["InstanceId"]])
+    aws.advance(19)
+    assert described(aws, ("instance-state-name", "running")) == []
+    aws.advance(1)
+    assert described(aws, ("instance-state-name", "running")) == [made["InstanceId"]]
+    assert aws.instances([gone["InstanceId"]])[0]["State"]["Name"] == "terminated"
+    with pytest.raises(ValueError, match="pending_seconds -1 is out of range: give 0 to 3600"):
+        aws.sandbox.post("/sandbox/launches", pending_seconds=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import socket
 import struct
 import uuid
@@ -17,6 +18,8 @@ from xml.sax.saxutils import escape
 
 import moto.backends
 import moto.core.responses
+from botocore.exceptions import UnknownServiceError
+from botocore.loaders import Loader
 from moto.core.exceptions import ServiceException
 from moto.core.request import Request
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -84,7 +87,9 @@ class Call:
             self.protocol, self.operation = ("ec2" if self.signing_name == "ec2" else "query"), form["Action"][0]
         else:
             self.protocol = "xml" if self.signing_name in ("s3", "route53", "cloudfront") else "json"
-            self.operation = f"{environ['REQUEST_METHOD']} {path}"
+            self.operation = _rest_operation(
+                BOTO_NAMES.get(self.signing_name, self.signing_name), environ["REQUEST_METHOD"], path
+            )
         self.service = BOTO_NAMES.get(self.signing_name, self.signing_name)
         if self.service == "elbv2" and form.get("Version") == ["2012-06-01"]:
             self.service = "elb"
@@ -170,6 +175,30 @@ def _credential_scope(environ: dict[str, Any]) -> tuple[str, str] | None:
         scope = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
     parts = scope.split("/")
     return (parts[2], parts[3]) if len(parts) >= 5 else None
+
+
+def _rest_operation(service: str, method: str, path: str) -> str:
+    """The operation that a REST request asks for; method and path where botocore does not know it (or has many, S3)."""
+    known = ((name, m, pattern) for name, m, pattern in _rest_patterns(service) if m == method)
+    return next((name for name, _method, pattern in known if pattern.fullmatch(path)), f"{method} {path}")
+
+
+@lru_cache(maxsize=None)
+def _rest_patterns(service: str) -> list[tuple[str, str, re.Pattern[str]]]:
+    """(operation, method, path) of a REST service; paths with fewer parameters first."""
+    if service in ("", "s3"):
+        return []
+    try:
+        model = Loader().load_service_model(service, "service-2")
+    except UnknownServiceError:
+        return []
+    found = []
+    for name, operation in model["operations"].items():
+        uri = operation["http"]["requestUri"].partition("?")[0]
+        parts = re.split(r"({[^}]+})", uri.rstrip("/"))
+        pattern = "".join((".+" if "+" in p else "[^/]+") if p.startswith("{") else re.escape(p) for p in parts)
+        found.append((len(parts), name, operation["http"]["method"], re.compile(pattern + "/?")))
+    return [(name, method, pattern) for _number, name, method, pattern in sorted(found, key=lambda f: f[:2])]
 
 
 def _unsupported(call: Call) -> str:

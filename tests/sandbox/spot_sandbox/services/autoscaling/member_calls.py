@@ -11,7 +11,7 @@ from spot_sandbox.services.autoscaling.activities import details
 from spot_sandbox.services.autoscaling.allocation import override_weight
 from spot_sandbox.services.autoscaling.calls import Calls
 from spot_sandbox.services.autoscaling.loop import settle
-from spot_sandbox.services.autoscaling.members import cancel, leave
+from spot_sandbox.services.autoscaling.members import attach, cancel, leave
 from spot_sandbox.services.autoscaling.requests import invalid
 from spot_sandbox.services.autoscaling.shown import member_shown
 from spot_sandbox.services.autoscaling.state import DELETED, GROUPS, Activity, Group, Member, weight_of
@@ -79,39 +79,42 @@ class MemberCalls(Calls):
         group, ids = self._group(), self._get_param("InstanceIds") or []
         if len(ids) > 20:
             raise invalid("At most 20 instances can be attached in one call")
-        weights = {o["InstanceType"]: override_weight(o) for o in group.overrides}
-        joining = []
-        for instance_id in ids:
-            record = instances.RECORDS.get(instance_id)
-            if record is None or record.region != self.region or not record.holds_place:
-                raise invalid(f"Invalid Instance ID(s): [{instance_id}] specified: it is not running in {self.region}")
-            if any(instance_id in g.members for g in self._groups()):
-                raise invalid(f"Instance {instance_id} is already part of an AutoScalingGroup")
-            _region, zone, instance_type, lifecycle = record.pool
-            if zone not in group.zones:
-                raise invalid(
-                    f"The instance {instance_id} is in {zone}: AutoScalingGroup {group.name} is in"
-                    f" {', '.join(group.zones)}"
-                )
-            weight = weights.get(instance_type, 1)
-            weighted = str(weight) if any("WeightedCapacity" in o for o in group.overrides) else None
-            joining.append(
-                Member(instance_id, instance_type, zone, None, lifecycle, weight, None, weighted, False, None)
-            )
+        joining = [self._joining(group, instance_id) for instance_id in dict.fromkeys(ids)]
         if group.desired + weight_of(joining) > int(group.plain["MaxSize"]):
             raise invalid(
-                f"AutoScalingGroup {group.name} has max size {group.plain['MaxSize']}: attaching {len(joining)}"
-                f" instances would raise its desired capacity from {group.desired}"
-                f" to {group.desired + weight_of(joining)}"
+                f"AutoScalingGroup {group.name} has min-size={group.plain['MinSize']},"
+                f" max-size={group.plain['MaxSize']}, and desired-size={group.desired}. To attach {len(joining)}"
+                f" instance{'s'[: len(joining) > 1]}, please update the AutoScalingGroup sizes appropriately."
             )
-        group.desired += weight_of(joining)
         for member in joining:
-            member.state = "InService"
-            group.members[member.id] = member
-            instances.backend_of(self.region).tags[member.id]["aws:autoscaling:groupName"] = group.name
-            register(group, member)
+            before, group.desired = group.desired, group.desired + member.weight
+            cause = (
+                f"At {stamp()} an instance was attached in response to a user request, increasing the capacity from"
+                f" {before} to {group.desired}."
+            )
+            attach(group, member, cause)
         settle(group)
         return EmptyResult()
+
+    def _joining(self, group: Group, instance_id: str) -> Member:
+        """The member that an instance would become, or Auto Scaling's refusal."""
+        record = instances.RECORDS.get(instance_id)
+        if record is None or record.region != self.region:
+            raise invalid(f"Invalid Instance ID(s): [{instance_id}] specified")
+        state = instances.state_of(instance_id)
+        if state != "running":
+            raise invalid(f"Invalid Instance ID(s): [{instance_id}] specified: it is {state}, and must be running")
+        if any(instance_id in g.members for g in self._groups()):
+            raise invalid(f"Instance {instance_id} is already part of an AutoScalingGroup")
+        _region, zone, instance_type, lifecycle = record.pool
+        if zone not in group.zones:
+            raise invalid(
+                f"The instance {instance_id} is in {zone}: AutoScalingGroup {group.name} is in {', '.join(group.zones)}"
+            )
+        weight = {o["InstanceType"]: override_weight(o) for o in group.overrides}.get(instance_type, 1)
+        weighted = str(weight) if any("WeightedCapacity" in o for o in group.overrides) else None
+        protected = bool(group.plain["NewInstancesProtectedFromScaleIn"])
+        return Member(instance_id, instance_type, zone, None, lifecycle, weight, None, weighted, protected, None)
 
     def detach_instances(self) -> ActionResult:
         group = self._group()

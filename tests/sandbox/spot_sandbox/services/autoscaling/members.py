@@ -16,6 +16,7 @@ from spot_sandbox.services.autoscaling.allocation import override_weight
 from spot_sandbox.services.autoscaling.state import LAUNCHING, RETRY, TERMINATING, Activity, Group, Member, Wait
 from spot_sandbox.services.autoscaling.targets import deregister, register
 from spot_sandbox.services.events import ACCOUNT, stamp
+from spot_sandbox.services.instances import launches
 
 moved_hooks: list[Callable[[Group], None]] = []
 """Called as ``hook(group)`` when a member went on by itself: it serves now, or leaves after its lifecycle hooks."""
@@ -72,14 +73,33 @@ def launch_one(group: Group, lifecycle: str, choice: tuple[dict[str, Any], str],
         protected=bool(group.plain["NewInstancesProtectedFromScaleIn"]),
         activity=activity,
     )
-    group.members[made.id] = member
-    if not _wait(group, member, LAUNCHING):
-        _boot(group, member)
+    _join(group, member)
     return member
 
 
+def attach(group: Group, member: Member, cause: str) -> None:
+    """Take in an instance that runs already; launching hooks hold it as they hold one that the group launched."""
+    activity = Activity(
+        group.name, group.arn, f"Attaching an EC2 instance: {member.id}", cause, details(group, member.zone)
+    )
+    group.activities.insert(0, activity)
+    member.attached, member.activity = True, activity
+    instances.backend_of(group.region).tags[member.id]["aws:autoscaling:groupName"] = group.name
+    _join(group, member)
+
+
+def _join(group: Group, member: Member) -> None:
+    group.members[member.id] = member
+    if not _wait(group, member, LAUNCHING):
+        _boot(group, member)
+
+
 def _boot(group: Group, member: Member) -> None:
-    member.boot = clock.call_later(state.boot_seconds, _in_service, group, member)
+    if member.attached:
+        _in_service(group, member)
+    else:
+        seconds = max(state.boot_seconds, launches.pending_seconds)
+        member.boot = clock.call_later(seconds, _in_service, group, member)
 
 
 def _in_service(group: Group, member: Member) -> None:

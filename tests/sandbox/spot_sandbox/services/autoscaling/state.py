@@ -113,6 +113,8 @@ class Member:
     state: str = "Pending"
     health: str = "Healthy"
     at_risk: bool = False
+    attached: bool = False
+    """It ran already when it became a member: it does not boot."""
     waits: dict[str, Wait] = field(default_factory=dict)
     boot: clock.Call | None = None
 

@@ -50,7 +50,9 @@ def _nic_xml(instance: Instance, nic: Any, groups: str) -> str:
     )
 
 
-def instance_xml(backend: Any, instance: Instance, state: tuple[int, str] | None = None) -> str:
+def instance_xml(
+    backend: Any, instance: Instance, state: tuple[int, str] | None = None, reservation: str | None = None
+) -> str:
     record = RECORDS[instance.id]
     code, name = state or (instance._state.code, instance._state.name)
     alive = name not in ("terminated", "shutting-down")
@@ -82,6 +84,8 @@ def instance_xml(backend: Any, instance: Instance, state: tuple[int, str] | None
     if record.spot_request:
         out.append("<instanceLifecycle>spot</instanceLifecycle>")
         out.append(f"<spotInstanceRequestId>{record.spot_request}</spotInstanceRequestId>")
+    if reservation:
+        out.append(f"<capacityReservationId>{reservation}</capacityReservationId>")
     if instance.state_reason.code:
         out.append(
             f"<stateReason><code>{instance.state_reason.code}</code>"

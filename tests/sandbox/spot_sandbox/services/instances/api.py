@@ -11,18 +11,19 @@ from xml.sax.saxutils import escape
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance
-from moto.ec2.responses import EC2Response
 from spot_sandbox import market, pools
 from spot_sandbox.services.events import ACCOUNT
 from spot_sandbox.services.instances.answers import answer, instance_xml, reservation_xml
 from spot_sandbox.services.instances.filters import FILTERS, filtered, listed, page_of
 from spot_sandbox.services.instances.launches import Scarce, check_profile, from_template, scarce, start
 from spot_sandbox.services.instances.records import RECORDS, end, ended_hooks, give_back, tell_state, tokens
+from spot_sandbox.services.instances.reservations import occupants
+from spot_sandbox.services.instances.spot_request_calls import SpotRequestCalls
 
 PAGE = 1000
 
 
-class Instances(EC2Response):
+class Instances(SpotRequestCalls):
     """The operations on instances that moto does differently from EC2."""
 
     def describe_instances(self) -> str:
@@ -31,8 +32,9 @@ class Instances(EC2Response):
         backend = self.ec2_backend
         wanted = filtered(backend, listed(self.region, ids), self._get_param("Filters", []) or [])
         page, token = page_of(wanted, len(RECORDS) if ids else size, self._get_param("NextToken"))
+        inside = occupants(self.region)
         body = "".join(
-            f"<item>{reservation_xml(r, ACCOUNT, (instance_xml(backend, i) for i in some))}</item>"
+            f"<item>{reservation_xml(r, ACCOUNT, (instance_xml(backend, i, None, inside.get(i.id)) for i in some))}</item>"
             for r, some in itertools.groupby(page, key=lambda i: RECORDS[i.id].reservation)
         )
         more = f"<nextToken>{token}</nextToken>" if token else ""
@@ -170,7 +172,7 @@ class Instances(EC2Response):
                     " Instance request. You can only stop Spot Instances associated with persistent Spot"
                     " Instance requests.",
                 )
-            if instance.state == "terminated":
+            if instance.state in ("pending", "terminated"):
                 raise _wrong_state(instance, "stopped")
         stopped = super().stop_instances()
         for instance_id in ids:

@@ -8,6 +8,7 @@ from spot_sandbox import clock, pools
 from spot_sandbox.services import events
 from spot_sandbox.services.events import ACCOUNT
 from spot_sandbox.services.instances.records import RECORDS, end, warned_hooks
+from spot_sandbox.services.instances.spot_requests import REQUESTS
 
 
 def interrupt(instance_id: str, notice: float) -> None:
@@ -16,6 +17,8 @@ def interrupt(instance_id: str, notice: float) -> None:
     if record.warned or record.ended is not None:
         return
     record.warned = True
+    if record.spot_request:
+        REQUESTS[record.spot_request].warn()
     events.emit(
         record.region,
         "aws.ec2",

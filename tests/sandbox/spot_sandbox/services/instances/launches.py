@@ -14,6 +14,8 @@ from spot_sandbox.services.events import ACCOUNT
 from spot_sandbox.services.instances.records import backend_of, forget_ended, keep, tell_state
 
 NO_SPOT = "There is no Spot capacity available that matches your request."
+pending_seconds = 0.0
+"""Sandbox seconds from launch to ``running``; ``POST /sandbox/launches`` sets it."""
 
 
 class Scarce(EC2ClientError):
@@ -125,8 +127,34 @@ def start(
     for instance in made.instances:
         keep(region, pool, instance.id, made.id)
         tell_state(region, instance.id, "pending")
-        tell_state(region, instance.id, "running")
+        if pending_seconds:
+            instance._state.code, instance._state.name = 0, "pending"
+            clock.call_later(pending_seconds, _run, region, instance)
+        else:
+            tell_state(region, instance.id, "running")
     return list(made.instances)
+
+
+def _run(region: str, instance: Instance) -> None:
+    if instance.state == "pending":
+        instance._state.code, instance._state.name = 16, "running"
+        tell_state(region, instance.id, "running")
+
+
+def control_launches(body: dict[str, Any]) -> dict[str, Any]:
+    """Set how long instances are pending."""
+    global pending_seconds
+    value = body.get("pending_seconds", pending_seconds)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 3600:
+        raise ValueError(f"pending_seconds {value!r} is out of range: give 0 to 3600")
+    pending_seconds = float(value)
+    return {"pending_seconds": pending_seconds}
+
+
+def reset() -> None:
+    """Instances run at once."""
+    global pending_seconds
+    pending_seconds = 0.0
 
 
 def _check_price(region: str, zone: str, spec: dict[str, Any]) -> None:

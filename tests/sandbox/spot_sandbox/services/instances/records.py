@@ -13,6 +13,7 @@ from moto.elbv2.models import elbv2_backends
 from spot_sandbox import clock, pools
 from spot_sandbox.services import events, lookups
 from spot_sandbox.services.events import ACCOUNT
+from spot_sandbox.services.instances.spot_requests import REQUESTS, SpotRequest
 
 SHOWN_AFTER_END = 3600.0
 """Sandbox seconds that a terminated instance is still described."""
@@ -44,6 +45,7 @@ _numbers = itertools.count(1)
 
 def reset() -> None:
     RECORDS.clear()
+    REQUESTS.clear()
     tokens.clear()
 
 
@@ -51,10 +53,17 @@ def backend_of(region: str) -> Any:
     return ec2_backends[ACCOUNT][region]
 
 
+def state_of(instance_id: str) -> str:
+    """The state of an instance that has a record."""
+    return str(lookups.get_instance(backend_of(RECORDS[instance_id].region), instance_id).state)
+
+
 def keep(region: str, pool: pools.Pool, instance_id: str, reservation: str, holds_place: bool = True) -> None:
     """Begin the record of a new instance."""
-    request = f"sir-{uuid.uuid4().hex[:8]}" if pool[3] == "spot" else None
+    request = f"sir-{uuid.uuid4().hex[:12]}" if pool[3] == "spot" else None
     RECORDS[instance_id] = Record(region, pool, next(_numbers), reservation, holds_place, spot_request=request)
+    if request:
+        REQUESTS[request] = SpotRequest(request, instance_id, pool)
 
 
 def end(region: str, instance_ids: Iterable[str], cause: str = "user") -> list[str]:
@@ -77,6 +86,8 @@ def end(region: str, instance_ids: Iterable[str], cause: str = "user") -> list[s
         instance.state_reason.code, instance.state_reason.message = code, f"{code}: {message}"
         give_back(record)
         record.ended = moment.timestamp()
+        if record.spot_request:
+            REQUESTS[record.spot_request].end(interrupted=cause == "spot")
         tell_state(region, instance_id, "terminated")
         ended.append(instance_id)
     if ended:
