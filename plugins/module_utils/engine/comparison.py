@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.replay import Ours
-from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import ON_DEMAND, SPOT, Ask, Policy, Trace, View, play
+from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import (
+    ON_DEMAND,
+    SPOT,
+    Ask,
+    Policy,
+    Trace,
+    View,
+    play,
+)
 
 OURS = "spot.platform"
 
@@ -67,8 +75,14 @@ class Setting:
 def rows(trace: Trace, setting: Setting, profiles: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each policy, the cheapest first.
 
-    ``cost`` is the share of the target On-Demand, ``cost_usd_per_hour`` the money, where the trace knows a price.
+    ``cost`` is the share of the target On-Demand, ``cost_usd_per_hour`` the money, where the trace knows a price. Raises
+    ``ValueError`` for a trace that is over before an instance can serve.
     """
+    if len(trace) * trace.gap <= setting.cold_start:
+        raise ValueError(
+            f"{trace.name} is {len(trace) * trace.gap:g} s long, no longer than the cold start of {setting.cold_start:g} s: "
+            "nothing is left to judge; give a longer one, or a shorter cold_start"
+        )
     named: list[tuple[str, str | None, Policy]] = [(OURS, profile, Ours(profile)) for profile in profiles]
     named += [(name, None, make()) for name, make in OTHERS.items()]
     found = []
@@ -91,7 +105,7 @@ def rows(trace: Trace, setting: Setting, profiles: Sequence[str]) -> list[dict[s
 
 
 def sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the rows of a trace say."""
+    """What the rows say, a sentence each."""
     return [f"{row['trace']}: {_name(row)} {_served(row)}, {_cost(row)}." for row in found]
 
 
@@ -103,11 +117,13 @@ def _served(row: Mapping[str, Any]) -> str:
     if row["availability"] == 1:
         return f"would have served the target of {row['target']} throughout"
     return (
-        f"would have had the target of {row['target']} for {row['availability']:.3%} of the time, served "
-        f"{row['service']:.3%} of it, and been short for at most {row['longest_shortfall']:.0f} s on end"
+        f"would have served the target of {row['target']} for {row['availability']:.3%} of the time and {row['service']:.3%} "
+        f"of it in all, short for up to {row['longest_shortfall']:.0f} s on end"
     )
 
 
 def _cost(row: Mapping[str, Any]) -> str:
-    share = f"{row['cost']:.1%} of its cost On-Demand"
-    return share if row["cost_usd_per_hour"] is None else f"at {row['cost_usd_per_hour']:.4f} USD an hour, {share}"
+    share = f"{row['cost']:.1%} of what the target costs On-Demand"
+    return f"for {share}" + (
+        "" if row["cost_usd_per_hour"] is None else f", {row['cost_usd_per_hour']:.4f} USD an hour"
+    )
