@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.spot.platform.plugins.plugin_utils.tables import aligned, wrapped
 
 DOCUMENTATION = r"""
 name: status_table
@@ -41,9 +42,8 @@ _value:
 """
 
 HEAD = ("APP", "REGION", "TARGET", "SERVING", "SPOT", "ON-DEMAND", "FALLBACK", "POOLS/ZONES", "USD/H", "SAVING")
-WIDTH = 100
 LEFT = 2
-"""The first two columns are words and stand on the left; the others are figures."""
+"""The first two columns are words; the others are figures."""
 
 
 def status_table(estate: Mapping[str, Any]) -> list[str]:
@@ -52,7 +52,9 @@ def status_table(estate: Mapping[str, Any]) -> list[str]:
         raise AnsibleFilterError("status_table needs the result of spot.platform.estate_info, which has 'fleets'")
     fleets = estate["fleets"]
     lines = (
-        aligned([HEAD, *(row(fleet) for fleet in fleets), total(fleets)]) if fleets else ["No application runs here."]
+        aligned([HEAD, *(row(fleet) for fleet in fleets), total(fleets)], LEFT)
+        if fleets
+        else ["No application runs here."]
     )
     if fleets:
         lines[1:1] = lines[-1:-1] = ["-" * len(lines[0])]
@@ -98,34 +100,6 @@ def notes_of(fleet: Mapping[str, Any]) -> list[str]:
     if fleet["cost_per_hour"] is None:
         notes.append(f"{name}: not all prices are known, so it is not in the total.")
     return notes
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows with their columns under each other; names give way where the table would be too wide."""
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(HEAD))]
-    widths[0] -= max(0, min(widths[0] - 8, sum(widths) + 2 * (len(widths) - 1) - WIDTH))
-    lines = []
-    for cells in rows:
-        first = cells[0] if len(cells[0]) <= widths[0] else cells[0][: widths[0] - 1] + "~"
-        shown = (first, *cells[1:])
-        lines.append(
-            "  ".join(
-                cell.ljust(width) if column < LEFT else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(shown, widths))
-            ).rstrip()
-        )
-    return lines
-
-
-def wrapped(text: str) -> list[str]:
-    """``text`` in lines of at most the table's width, broken at spaces, continued with two spaces."""
-    lines = []
-    while len(text) > WIDTH:
-        cut = text.rfind(" ", 3, WIDTH + 1)
-        cut = cut if cut > 0 else WIDTH
-        lines.append(text[:cut])
-        text = "  " + text[cut:].lstrip()
-    return [*lines, text]
 
 
 def money(dollars: float | None) -> str:

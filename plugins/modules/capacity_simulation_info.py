@@ -207,8 +207,8 @@ summary:
   type: list
   elements: str
   sample:
-    - "production-web@us-east-1: all-on-demand would have served the target of 8 throughout, for 100.0% of what the target
-      costs On-Demand, 0.3840 USD an hour."
+    - "production-web@us-east-1: all-on-demand would have cost 0.3840 USD an hour, 100.0% of the target On-Demand, and served
+      the target of 8 throughout."
 observed:
   description: What was replayed, by trace.
   returned: success
@@ -262,6 +262,11 @@ observed:
           description: The mean price of a unit, USD an hour. Null where it is not known.
           type: float
           sample: 0.0175
+    remarks:
+      description: How well it is known, in sentences.
+      type: list
+      elements: str
+      sample: ["production-web@us-east-1: its On-Demand price is not known and taken as 3 times the Spot price."]
 """
 
 from collections.abc import Iterable
@@ -410,6 +415,7 @@ def result_of(markets: Iterable[Market], options: dict[str, Any]) -> dict[str, A
                     }
                     for pool in each.pools
                 ],
+                "remarks": list(each.remarks),
             }
         )
     return {"rows": rows, "summary": summary, "observed": observed}

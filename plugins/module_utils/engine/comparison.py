@@ -106,24 +106,23 @@ def rows(trace: Trace, setting: Setting, profiles: Sequence[str]) -> list[dict[s
 
 def sentences(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the rows say, a sentence each."""
-    return [f"{row['trace']}: {_name(row)} {_served(row)}, {_cost(row)}." for row in found]
+    return [f"{row['trace']}: {_name(row)} would have cost {_cost(row)} and {_served(row)}." for row in found]
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    return f"{row['policy']} in the profile {row['profile']}" if row["profile"] else row["policy"]
+    return f"{row['policy']} ({row['profile']})" if row["profile"] else row["policy"]
+
+
+def _cost(row: Mapping[str, Any]) -> str:
+    share = f"{row['cost']:.1%} of the target On-Demand"
+    paid = row["cost_usd_per_hour"]
+    return share if paid is None else f"{paid:.4f} USD an hour, {share},"
 
 
 def _served(row: Mapping[str, Any]) -> str:
     if row["availability"] == 1:
-        return f"would have served the target of {row['target']} throughout"
+        return f"served the target of {row['target']} throughout"
     return (
-        f"would have served the target of {row['target']} for {row['availability']:.3%} of the time and {row['service']:.3%} "
-        f"of it in all, short for up to {row['longest_shortfall']:.0f} s on end"
-    )
-
-
-def _cost(row: Mapping[str, Any]) -> str:
-    share = f"{row['cost']:.1%} of what the target costs On-Demand"
-    return f"for {share}" + (
-        "" if row["cost_usd_per_hour"] is None else f", {row['cost_usd_per_hour']:.4f} USD an hour"
+        f"served the target of {row['target']} for {row['availability']:.3%} of the time, {row['service']:.3%} of it in all, "
+        f"short for up to {row['longest_shortfall']:.0f} s on end"
     )
