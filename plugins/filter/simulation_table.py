@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.spot.platform.plugins.plugin_utils.tables import aligned, wrapped
+from ansible_collections.spot.platform.plugins.plugin_utils.table import aligned, money, wrapped
 
 DOCUMENTATION = r"""
 name: simulation_table
@@ -44,8 +44,6 @@ _value:
 """
 
 HEAD = ("REPLAYED", "POLICY", "TARGET", "AVAILABLE", "SERVED", "LONGEST GAP", "COST", "USD/H")
-LEFT = 2
-"""The first two columns are words; the others are figures."""
 
 
 def simulation_table(simulation: Mapping[str, Any]) -> list[str]:
@@ -54,7 +52,7 @@ def simulation_table(simulation: Mapping[str, Any]) -> list[str]:
         raise AnsibleFilterError(
             "simulation_table needs the result of spot.platform.capacity_simulation_info, with 'rows'"
         )
-    lines = aligned([HEAD, *map(cells, simulation["rows"])], LEFT)
+    lines = aligned([HEAD, *map(cells, simulation["rows"])])
     lines.insert(1, "-" * max(map(len, lines)))
     remarks = [remark for each in simulation["observed"] for remark in each["remarks"]]
     return [line for text in [*lines, *remarks] for line in wrapped(text)]
@@ -62,7 +60,7 @@ def simulation_table(simulation: Mapping[str, Any]) -> list[str]:
 
 def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """A row's cells. ``COST`` is the share of what the target costs On-Demand."""
-    gap, paid = row["longest_shortfall"], row["cost_usd_per_hour"]
+    gap = row["longest_shortfall"]
     return (
         row["trace"],
         f"{row['policy']} ({row['profile']})" if row["profile"] else row["policy"],
@@ -71,7 +69,7 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{100 * row['service']:.3f} %",
         f"{gap:.0f} s" if gap else "-",
         f"{100 * row['cost']:.1f} %",
-        "?" if paid is None else f"{paid:.4f}",
+        money(row["cost_usd_per_hour"]),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.spot.platform.plugins.plugin_utils.tables import aligned, wrapped
+from ansible_collections.spot.platform.plugins.plugin_utils.table import aligned, money, percent, wrapped
 
 DOCUMENTATION = r"""
 name: status_table
@@ -42,8 +42,6 @@ _value:
 """
 
 HEAD = ("APP", "REGION", "TARGET", "SERVING", "SPOT", "ON-DEMAND", "FALLBACK", "POOLS/ZONES", "USD/H", "SAVING")
-LEFT = 2
-"""The first two columns are words; the others are figures."""
 
 
 def status_table(estate: Mapping[str, Any]) -> list[str]:
@@ -52,9 +50,7 @@ def status_table(estate: Mapping[str, Any]) -> list[str]:
         raise AnsibleFilterError("status_table needs the result of spot.platform.estate_info, which has 'fleets'")
     fleets = estate["fleets"]
     lines = (
-        aligned([HEAD, *(row(fleet) for fleet in fleets), total(fleets)], LEFT)
-        if fleets
-        else ["No application runs here."]
+        aligned([HEAD, *(row(fleet) for fleet in fleets), total(fleets)]) if fleets else ["No application runs here."]
     )
     if fleets:
         lines[1:1] = lines[-1:-1] = ["-" * len(lines[0])]
@@ -100,15 +96,6 @@ def notes_of(fleet: Mapping[str, Any]) -> list[str]:
     if fleet["cost_per_hour"] is None:
         notes.append(f"{name}: not all prices are known, so it is not in the total.")
     return notes
-
-
-def money(dollars: float | None) -> str:
-    """USD to a hundredth of a cent: a small fleet costs cents an hour."""
-    return "?" if dollars is None else f"{dollars:.4f}"
-
-
-def percent(share: float | None) -> str:
-    return "?" if share is None else f"{share:.1f} %"
 
 
 class FilterModule:

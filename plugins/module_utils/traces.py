@@ -25,7 +25,9 @@ def load(folder: Path, gap: float | None = None) -> Trace:
     contents = {path.stem: _read(path) for path in files}
     gaps = sorted({content["metadata"]["gap_seconds"] for content in contents.values()})
     if len(gaps) > 1 and gap is None:
-        raise ValueError(f"the traces in {folder} have different gaps, {gaps} seconds: give one as --gap or tick_seconds")
+        raise ValueError(
+            f"the traces in {folder} have different gaps, {gaps} seconds: give one as --gap or tick_seconds"
+        )
     short = {stem: stem.split("_")[0] for stem in contents}
     if len(set(short.values())) < len(short):  # several types in a zone are pools of their own
         short = {stem: stem for stem in contents}

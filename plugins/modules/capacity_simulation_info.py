@@ -23,9 +23,8 @@ description:
   - B(Nobody knows whether a pool had room that the group did not ask.) It is taken as open while it has a price, which is
     often too good to be true. RV(observed[].pools[].observed_share) says for each pool how much of the time is known.
   - EC2 forgets an instance about an hour after it ended. Of such a one only the zone is known, so what became of it counts
-    for all of the group's types there, and it is taken for a Spot Instance that ended by interruption if the group found
-    it terminated or stopped. Give O(activity_file) if you have it, so that On-Demand Instances that stood in for Spot are
-    not taken for Spot that had come back.
+    for all of the group's types there, and it is taken for a Spot Instance that was interrupted if the group found it
+    terminated or stopped. O(activity_file) tells more.
   - The target is the same throughout. It is counted in the group's unit, and so are launches; with V(vcpus), a unit of a
     pool costs the price of an instance over its vCPUs.
 author:
@@ -62,9 +61,12 @@ options:
     default: 30
   activity_file:
     description:
-      - The file that the callback P(spot.platform.activity#callback) writes. Its events C(capacity.fallback) and
-        C(capacity.returned) tell when On-Demand stood in for a group's Spot. What the group launched meanwhile, and EC2 has
-        forgotten, counts as Spot that was to be had only from the time that Spot served again.
+      - The file that the callback P(spot.platform.activity#callback) writes. Give it if you have it.
+      - Its events tell which pools gave, refused and took instances. What M(spot.platform.spot_autoscale) launches itself, and
+        what is refused to it, is in no scaling activity, so without the file a group that it steers looks as if it had never
+        been refused.
+      - They tell also when On-Demand stood in for Spot. What came into the group meanwhile, and EC2 has forgotten, counts as
+        Spot that was to be had only from the time that On-Demand was given back.
     type: path
   profiles:
     description: The profiles to replay.

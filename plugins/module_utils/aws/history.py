@@ -20,7 +20,9 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.history impor
     REFUSED,
     History,
     Sighting,
+    events_of,
     stood_in,
+    told,
 )
 
 MOST_ACTIVITIES = 20_000
@@ -28,6 +30,8 @@ MOST_ACTIVITIES = 20_000
 REMEMBERED = timedelta(hours=2)
 """EC2 forgets an instance about an hour after it ended: of older ones it need not be asked."""
 NO_ROOM = re.compile(r"InsufficientInstanceCapacity|UnfulfillableCapacity|no Spot capacity|sufficient \S+ capacity")
+CAME = ("Launching", "Attaching")
+"""How the activity of an instance that came into the group begins."""
 NAMED_TYPE = re.compile(r"sufficient (\S+) capacity")
 TAKEN = re.compile(r"terminated or stopped|Spot (instance )?interruption", re.IGNORECASE)
 """The cause of a termination that the group did not want. A Spot interruption is told as an EC2 health check."""
@@ -57,6 +61,7 @@ def observe(
         since = activities[-1]["StartTime"]
     known = groups.instances(clients, group.region, {*group.instance_ids, *lately_ended(activities, group.now)})
     zones = sorted(raw["AvailabilityZones"])
+    timed = events_of(events, group.region, group.name)
     return History(
         name=f"{group.name}@{group.region}",
         since=since,
@@ -64,9 +69,9 @@ def observe(
         zones=zones,
         weights=weights,
         prices=estate.spot_history(clients.get("ec2", group.region), sorted(weights), since, zones),
-        sightings=sightings(activities, known),
+        sightings=[*sightings(activities, known), *told(timed)],
         stays=estate.stays_of(estate.of_group(group), activities, known),
-        stood_in=stood_in(events, group.region, group.name, group.now),
+        stood_in=stood_in(timed, group.now),
     )
 
 
@@ -102,9 +107,11 @@ def sighting(activity: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
         else:
             lost = bool(TAKEN.search(activity.get("Cause") or ""))
         return Sighting(time, zone, kind, LOST) if lost else None
-    if activity["Description"].startswith("Launching") and groups.instance_of(activity):
-        return Sighting(time, zone, kind, GRANTED)
+    if groups.instance_of(activity):
+        return Sighting(time, zone, kind, GRANTED) if activity["Description"].startswith(CAME) else None
     message = activity.get("StatusMessage") or ""
-    refused = [one for one in groups.failures([activity]) if one.lifecycle == "spot" and NO_ROOM.search(message)]
+    # Only a message that names On-Demand is about On-Demand; any other tells that the group does not get Spot.
+    if activity["StatusCode"] != "Failed" or not NO_ROOM.search(message) or "On-Demand" in message.split(".")[0]:
+        return None
     named = NAMED_TYPE.search(message)
-    return Sighting(time, zone, named and named[1], REFUSED) if refused else None
+    return Sighting(time, zone, named and named[1], REFUSED)

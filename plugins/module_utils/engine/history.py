@@ -14,6 +14,7 @@ Everything is in the group's unit. A pool's price is that of an instance over it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +27,9 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.timeline impo
 GRANTED, REFUSED, LOST = "granted", "refused", "lost"
 OPEN = 10**6
 """The room of an open pool: more than any group asks for."""
+POOL = re.compile(r"([a-z0-9-]+)/([a-z0-9-]+\.[a-z0-9-]+)")
+GAVE_LESS = re.compile(rf"{POOL.pattern} \(\d+ of \d+\)")
+"""How the reasons of an activity event name a pool, and one that gave less than it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -186,15 +190,37 @@ def _spells(sightings: Iterable[Sighting], until: datetime) -> list[Spell]:
     return found if begin is None else [*found, Spell(begin, seen, until)]
 
 
-def stood_in(
-    events: Iterable[Mapping[str, Any]], region: str, group: str, until: datetime
-) -> list[tuple[datetime, datetime]]:
-    """When On-Demand stood in for the group's Spot, by its activity events ``capacity.fallback`` and ``capacity.returned``."""
+def events_of(events: Iterable[Mapping[str, Any]], region: str, group: str) -> list[tuple[datetime, Mapping[str, Any]]]:
+    """The activity events of the group's capacity with their times, in order of time."""
+    mine = [one for one in events if (one.get("region"), one.get("resource")) == (region, group)]
+    timed = [(datetime.fromisoformat(one["time"].replace("Z", "+00:00")), one) for one in mine]
+    return sorted((one for one in timed if one[1]["kind"].startswith("capacity.")), key=lambda one: one[0])
+
+
+def told(timed: Iterable[tuple[datetime, Mapping[str, Any]]]) -> list[Sighting]:
+    """What the reasons of events tell of pools: the autoscaler's own launches, which no scaling activity tells of."""
+    found = []
+    for time, event in timed:
+        said: dict[str, set[tuple[str, str]]] = {GRANTED: set(), REFUSED: set(), LOST: set()}
+        for reason in event.get("reasons", ()):
+            if reason.endswith("took an instance away"):
+                said[LOST].update(POOL.findall(reason))
+            elif reason.endswith("refused one"):
+                said[REFUSED].update(POOL.findall(reason))
+            elif reason.startswith("asked for: ") and event.get("changed"):
+                said[GRANTED].update(POOL.findall(reason))
+            else:
+                said[REFUSED].update(GAVE_LESS.findall(reason))
+        said[GRANTED] -= said[REFUSED]
+        found += [Sighting(time, *pool, what) for what, pools in said.items() for pool in sorted(pools)]
+    return found
+
+
+def stood_in(timed: Iterable[tuple[datetime, Mapping[str, Any]]], until: datetime) -> list[tuple[datetime, datetime]]:
+    """When On-Demand stood in for Spot, from ``capacity.fallback`` to ``capacity.returned``."""
     found, begin = [], None
-    mine = [one for one in events if (one.get("region"), one.get("resource")) == (region, group) and one.get("changed")]
-    for event in sorted(mine, key=lambda one: one["time"]):
-        time = datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
-        if event["kind"] == "capacity.fallback":
+    for time, event in timed:
+        if event["kind"] == "capacity.fallback" and event.get("changed"):
             begin = begin or time
         elif event["kind"] == "capacity.returned" and begin is not None:
             found.append((begin, time))

@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime, timedelta
+from importlib import import_module
 
 import pytest
 from ansible_collections.spot.platform.tests.integration.modules.groups import make
-from ansible_collections.spot.platform.tests.integration.modules.test_spot_autoscale import (
-    advance,
-    calls,
-    documented_are_made,
-    dry,
-)
 
 REGION = "us-east-1"
 NAME = "capacity_simulation_info"
@@ -31,6 +28,10 @@ POLICIES = {
 def simulate(fresh, run_module, tmp_path):
     """The module, with a cache of its own."""
     return lambda **options: run_module(NAME, {"region": REGION, "cache_dir": str(tmp_path / "cache"), **options})
+
+
+def advance(sandbox, seconds):
+    sandbox.post("/sandbox/clock", advance=seconds)
 
 
 def spot_pool(sandbox):
@@ -81,31 +82,40 @@ def test_a_zone_that_vanished_and_came_back_is_replayed(sandbox, simulate):
     made = sandbox.get("/sandbox/calls")["services"]
     assert made["autoscaling"] == {"DescribeAutoScalingGroups": 1, "DescribeScalingActivities": 1}
     assert made["ec2"] == {"DescribeInstances": 1, "DescribeSpotPriceHistory": 1}
-    assert documented_are_made(NAME, sandbox)
+    text = import_module(f"ansible_collections.spot.platform.plugins.modules.{NAME}").DOCUMENTATION
+    documented = set(re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", text))
+    assert {f"{service}:{name}" for service, names in made.items() for name in names} == documented
 
 
-def test_a_drought_through_which_on_demand_stood_in_is_replayed_as_one(sandbox, simulate, run_module, tmp_path):
+def test_the_activity_tells_what_no_scaling_activity_does(sandbox, simulate, tmp_path):
+    """The autoscaler's own launches are refused by EC2, not by the group."""
     make(sandbox)
-    dry(sandbox)
-    events = run_module("spot_autoscale", {"regions": [REGION]})["activity"]
-    advance(sandbox, 3600)
-    sandbox.post("/sandbox/capacity", region=REGION, room=None)
-    advance(sandbox, 600)
-    events += run_module("spot_autoscale", {"regions": [REGION]})["activity"]
-    assert [event["kind"] for event in events] == ["capacity.fallback", "capacity.returned"]
-    advance(sandbox, 3 * 3600)  # EC2 has forgotten the On-Demand Instances by now
+    began = datetime.fromisoformat(sandbox.get("/sandbox/clock")["time"])
+    advance(sandbox, 6 * 3600)
+
+    def event(kind, hours, *reasons):
+        at = (began + timedelta(hours=hours)).isoformat()
+        told = {"app": "web", "region": REGION, "resource": "sandbox-web", "changed": True, "reasons": reasons}
+        return {"id": "1", "kind": f"capacity.{kind}", "time": at, "summary": "", **told}
+
+    pools = [f"us-east-1{zone}/{kind}" for zone in "abc" for kind in ("m5.large", "m5a.large", "m6i.large")]
+    refused = ", ".join(f"{pool} (0 of 2)" for pool in pools)
+    gave = "asked for: " + ", ".join(f"2 vcpus in {pool}" for pool in pools)
+    events = [event("fallback", 1, f"InsufficientInstanceCapacity: none: {refused}"), event("returned", 4, gave)]
     path = tmp_path / "activity.jsonl"
-    path.write_text("".join(f"{json.dumps(event)}\n" for event in events), encoding="utf-8")
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in events), encoding="utf-8")
 
     result = simulate(activity_file=str(path), tick_seconds=60)
 
     hours = 24 * result["observed"][0]["days"]
     for pool in result["observed"][0]["pools"]:
-        assert (1 - pool["open_share"]) * hours == pytest.approx(
-            1.05, abs=0.2
-        ), "an hour without room, and till it was seen"
-    served = {row["profile"] or row["policy"]: row["service"] for row in result["rows"]}
-    assert served["balanced"] == served["availability"] == 1 and served["static-mix"] < 0.9
+        assert (1 - pool["open_share"]) * hours == pytest.approx(3, abs=0.2)
+    assert service_of(result, "spot.platform") > 0.99 and service_of(result, "static-mix") < 0.9
+    assert service_of(simulate(tick_seconds=60), "static-mix") > 0.99, "without it nothing seems to have been refused"
+
+
+def service_of(result, policy):
+    return next(row["service"] for row in result["rows"] if row["policy"] == policy)
 
 
 def test_options_narrow_what_is_asked(sandbox, simulate):
@@ -117,7 +127,7 @@ def test_options_narrow_what_is_asked(sandbox, simulate):
         apps=["worker"], environment="sandbox", profiles=["cost"], target=4, od_ratio=5, notice=0, prices=False
     )
     assert "pricing" not in sandbox.get("/sandbox/calls")["services"], "the ratio is given"
-    assert calls(sandbox)["DescribeScalingActivities"] == 1
+    assert sandbox.get("/sandbox/calls")["services"]["autoscaling"]["DescribeScalingActivities"] == 1
     assert {row["policy"] for row in result["rows"]} == {"spot.platform", "static-mix", "all-on-demand"}
     assert {(row["trace"], row["target"], row["notice"]) for row in result["rows"]} == {
         ("sandbox-worker@us-east-1", 4, 0)

@@ -15,9 +15,11 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.history impor
     REFUSED,
     History,
     Sighting,
+    events_of,
     pool_of_trace,
     replayable,
     stood_in,
+    told,
 )
 from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import Trace
 from ansible_collections.spot.platform.plugins.module_utils.engine.timeline import Stay
@@ -154,5 +156,28 @@ def test_the_activity_tells_when_on_demand_stood_in():
         event(6, "capacity.returned"),
         event(7, "capacity.fallback", resource="worker"),
         event(7, "capacity.fallback", region="eu-west-1"),
+        event(7, "volume.grown"),
     ]
-    assert stood_in(events, "us-east-1", "web", at(20)) == [(at(1), at(5)), (at(9), at(20))]
+    assert stood_in(events_of(events, "us-east-1", "web"), at(20)) == [(at(1), at(5)), (at(9), at(20))]
+
+
+def test_the_reasons_of_events_tell_of_pools():
+    reasons = [
+        "6 of 10 vcpus serve: 4 vcpus of Spot in 2 pools and 2 On-Demand are there or on their way (base 2)",
+        "us-east-1a/m5.large, us-east-1b/c5.large took an instance away",
+        "best for the profile balanced: 4 in us-east-1c/m5.large (a loss in 31.5 h) and 2 vcpus On-Demand",
+        "asked for: 4 vcpus in us-east-1c/m5.large, 2 vcpus in us-east-1c/c5.large (open with a chance of 60%), 2 vcpus On-Demand",
+        "InsufficientInstanceCapacity: There is no Spot capacity available: us-east-1c/c5.large (0 of 2), On-Demand (0 of 2)",
+        "us-east-1d/m5.large and 3 more refused one",
+    ]
+    wanted = [
+        Sighting(at(1), "us-east-1c", "m5.large", GRANTED),
+        Sighting(at(1), "us-east-1c", "c5.large", REFUSED),
+        Sighting(at(1), "us-east-1d", "m5.large", REFUSED),
+        Sighting(at(1), "us-east-1a", "m5.large", LOST),
+        Sighting(at(1), "us-east-1b", "c5.large", LOST),
+    ]
+    events = events_of([event(1, "capacity.fallback", reasons=reasons)], "us-east-1", "web")
+    assert told(events) == wanted
+    idle = events_of([event(1, "capacity.waiting", reasons=reasons, changed=False)], "us-east-1", "web")
+    assert told(idle) == wanted[1:], "what was not done was not granted"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tables for a terminal."""
+"""Tables for a terminal, at most 100 characters wide."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 WIDTH = 100
 
 
-def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """The rows with their columns under each other, the first ``left`` ones on the left, the others on the right.
+def aligned(rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:
+    """The rows with their columns under each other, the first giving way where the table would be too wide.
 
-    The first column gives way where the table would be too wide.
+    The first ``left`` columns are words and stand on the left; the others are figures.
     """
-    widths = [max(map(len, cells)) for cells in zip(*rows)]
+    widths = [max(len(cells[column]) for cells in rows) for column in range(len(rows[0]))]
     widths[0] -= max(0, min(widths[0] - 8, sum(widths) + 2 * (len(widths) - 1) - WIDTH))
     lines = []
     for cells in rows:
@@ -39,3 +39,12 @@ def wrapped(text: str) -> list[str]:
         lines.append(text[:cut])
         text = "  " + text[cut:].lstrip()
     return [*lines, text]
+
+
+def money(dollars: float | None) -> str:
+    """USD to a hundredth of a cent: a small fleet costs cents an hour."""
+    return "?" if dollars is None else f"{dollars:.4f}"
+
+
+def percent(share: float | None) -> str:
+    return "?" if share is None else f"{share:.1f} %"
