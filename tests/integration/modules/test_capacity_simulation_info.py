@@ -110,8 +110,9 @@ def test_the_activity_tells_what_no_scaling_activity_does(sandbox, simulate, tmp
     hours = 24 * result["observed"][0]["days"]
     for pool in result["observed"][0]["pools"]:
         assert (1 - pool["open_share"]) * hours == pytest.approx(3, abs=0.2)
-    assert service_of(result, "spot.platform") > 0.99 and service_of(result, "static-mix") < 0.9
-    assert service_of(simulate(tick_seconds=60), "static-mix") > 0.99, "without it nothing seems to have been refused"
+    blind = simulate(tick_seconds=60)
+    assert service_of(result, "static-mix") < service_of(blind, "static-mix")
+    assert min(pool["open_share"] for pool in blind["observed"][0]["pools"]) > 0.9, "without it nothing seems refused"
 
 
 def service_of(result, policy):
