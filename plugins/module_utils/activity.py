@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 
@@ -53,3 +55,22 @@ def rfc3339(moment: datetime) -> str:
 def as_dicts(events: Iterable[Event]) -> list[dict[str, Any]]:
     """The ``activity`` that a module returns."""
     return [event.as_dict() for event in events]
+
+
+def events_in(path: str) -> list[dict[str, Any]]:
+    """The events of an activity file, one JSON object a line; raises ``ValueError`` that names the file and the line."""
+    try:
+        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"cannot read the activity file {path}: {error}; name a file that the callback wrote"
+        ) from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            event = json.loads(line)
+            datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
+            found.append({**event, "kind": event["kind"]})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"line {number} of the activity file {path} is not an event: {line[:80]}") from error
+    return found

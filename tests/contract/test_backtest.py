@@ -12,14 +12,15 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils.engine import supply
+from ansible_collections.spot.platform.plugins.module_utils.engine.comparison import AllOnDemand, StaticMix
+from ansible_collections.spot.platform.plugins.module_utils.engine.replay import Ours
+from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import Ask, Trace, play
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench import backtest  # noqa: E402  the path above comes first
-from tests.bench.backtesting import baselines, goals, oracle, runs, simulator  # noqa: E402
-from tests.bench.backtesting.ours import Ours  # noqa: E402
-from tests.bench.backtesting.simulator import Ask, Trace, play  # noqa: E402
+from tests.bench.backtesting import baselines, goals, oracle, runs  # noqa: E402
 
 OPEN_CLOSED_OPEN = [1, 1, 1, 1, 1, 0, 1, 1, 1, 1]
 
@@ -132,7 +133,7 @@ def test_a_trace_may_bill_its_prices(tmp_path):
 
 def test_the_static_mix_comes_to_each_zone():
     trace = trace_of(a=[0] * 12, b=[0] * 12, c=[0] * 12, d=[1] * 12)
-    assert play(trace, baselines.StaticMix(), 0, 12, 3).figures()["availability"] > 0.5
+    assert play(trace, StaticMix(), 0, 12, 3).figures()["availability"] > 0.5
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_the_oracle_plays_what_it_planned_and_nobody_who_serves_as_well_is_cheap
     limit = play(trace, oracle.Oracle(stays, trace.gap), 0, 150, target, notice=notice)
     assert limit.cost == pytest.approx(told)
     assert limit.figures()["availability"] == 1
-    for policy in (baselines.AllOnDemand(), baselines.SpotHedge(), Ours("availability")):
+    for policy in (AllOnDemand(), baselines.SpotHedge(), Ours("availability")):
         other = play(trace, policy, 0, 150, target, notice=notice)
         assert other.available < other.ticks or other.cost >= limit.cost - 1e-6
 
@@ -189,14 +190,14 @@ def test_what_is_played_is_the_engines_own_step(monkeypatch):
 
 def test_windows_are_the_same_for_the_same_seed_and_within_the_trace():
     trace = trace_of(gap=600, a=[1] * 300)
-    found = simulator.windows(trace, 5, 24, 7)
-    assert found == simulator.windows(trace, 5, 24, 7) != simulator.windows(trace, 5, 24, 8)
+    found = runs.windows(trace, 5, 24, 7)
+    assert found == runs.windows(trace, 5, 24, 7) != runs.windows(trace, 5, 24, 8)
     assert all(ticks == 144 and 0 <= start <= 300 - 144 for start, ticks in found)
 
 
 def test_the_worst_day_is_where_zones_closed_most():
     quiet, busy = [1] * 288, [1, 0] * 72 + [1] * 0
-    start, ticks = simulator.worst(trace_of(gap=600, a=[*quiet, *busy]), 24)
+    start, ticks = runs.worst(trace_of(gap=600, a=[*quiet, *busy]), 24)
     assert (start, ticks) == (288, 144)
 
 

@@ -215,11 +215,12 @@ def describe_fleets(client: Any) -> list[dict[str, Any]]:
 
 
 def spot_history(
-    client: Any, types: Sequence[str], since: datetime
+    client: Any, types: Sequence[str], since: datetime, zones: Sequence[str] = ()
 ) -> dict[tuple[str, str], list[tuple[datetime, float]]]:
-    """The Spot prices of ``types`` by (zone, type), in order of time, from the one that held at ``since``."""
+    """The Spot prices of ``types`` in ``zones`` (all, if empty) by (zone, type), in order of time, from the one that held
+    at ``since``."""
     history: dict[tuple[str, str], list[tuple[datetime, float]]] = defaultdict(list)
-    for row in describe_spot_price_history(client, types, since) if types else ():
+    for row in describe_spot_price_history(client, types, since, zones) if types else ():
         history[row["AvailabilityZone"], row["InstanceType"]].append((row["Timestamp"], float(row["SpotPrice"])))
     return {pool: sorted(rows) for pool, rows in history.items()}
 

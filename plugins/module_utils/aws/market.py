@@ -234,10 +234,13 @@ def time_weighted_mean(history: Sequence[Price], start: datetime, end: datetime)
 
 
 @Errors.common_error_handler("read the Spot price history")
-def describe_spot_price_history(client: Any, names: Sequence[str], start: datetime) -> list[dict[str, Any]]:
-    """DescribeSpotPriceHistory from the last price before ``start`` on, all pages."""
+def describe_spot_price_history(
+    client: Any, names: Sequence[str], start: datetime, zones: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """DescribeSpotPriceHistory from the last price before ``start`` on, in ``zones`` (all, if empty), all pages."""
+    narrowed = {"Filters": [{"Name": "availability-zone", "Values": list(zones)}]} if zones else {}
     pages = client.get_paginator("describe_spot_price_history").paginate(
-        InstanceTypes=list(names), ProductDescriptions=["Linux/UNIX"], StartTime=start, MaxResults=1000
+        InstanceTypes=list(names), ProductDescriptions=["Linux/UNIX"], StartTime=start, MaxResults=1000, **narrowed
     )
     return [row for page in pages for row in page["SpotPriceHistory"]]
 

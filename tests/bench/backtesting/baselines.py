@@ -1,44 +1,10 @@
-"""The policies that people would pick instead, stepped by the same simulator."""
+"""The policies that people would pick instead, stepped by the same simulation; the engine has two more of them."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from .simulator import ON_DEMAND, SPOT, Ask, View
-
-
-class AllOnDemand:
-    """The target, On-Demand."""
-
-    def step(self, view: View) -> Ask:
-        return Ask(on_demand=view.target - len(view.instances))
-
-
-class StaticMix:
-    """What an Auto Scaling group with a mixed instances policy does: a fixed share On-Demand, no fallback.
-
-    It balances zones; one that refused is passed over until all of them have refused or nothing is missing.
-    """
-
-    def __init__(self, share: float = 1 / 3) -> None:
-        self.share = share
-        self.refused: set[str] = set()
-
-    def step(self, view: View) -> Ask:
-        base = round(view.target * self.share)
-        alive = [one for one in view.instances if one.told_at is None]
-        spot = Counter(one.zone for one in alive if one.lifecycle is SPOT)
-        ask = Ask(on_demand=base - sum(1 for one in alive if one.lifecycle is ON_DEMAND))
-        missing = view.target - base - spot.total()
-        self.refused |= set(view.refused)
-        if not missing or self.refused >= set(view.zones):
-            self.refused = set()
-        zones = [zone for zone in view.zones if zone not in self.refused]
-        for _each in range(missing):
-            zone = min(zones, key=lambda name: (spot[name], name))
-            spot[zone] += 1
-            ask.spot[zone] = ask.spot.get(zone, 0) + 1
-        return ask
+from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import ON_DEMAND, SPOT, Ask, View
 
 
 class RoundRobin:

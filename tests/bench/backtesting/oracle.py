@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import highspy
 import numpy
 
-from .simulator import Ask, Trace, View
+from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import Ask, Trace, View
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from . import plots, simulator
+from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import Trace
+
+from . import plots
 from .goals import Point
-from .runs import Day, Run
+from .runs import Day, Run, worst
 
 STYLE = plots.STYLE + """
 * { box-sizing: border-box; } body { margin: 0 auto; max-width: 1240px; padding: 16px; background: var(--page); color: var(--text);
@@ -103,8 +105,8 @@ def _plots(rows: Sequence[Row]) -> str:
     return "".join(figures)
 
 
-def _day(trace: simulator.Trace, days: Sequence[Day], run: Run) -> str:
-    most, start = plots.highest(days, run.target), simulator.worst(trace, 24)[0]
+def _day(trace: Trace, days: Sequence[Day], run: Run) -> str:
+    most, start = plots.highest(days, run.target), worst(trace, 24)[0]
     room = plots.stretched(plots.zones(trace, start, days[0].ticks), 10 * len(trace.zones))
     names = escape(", ".join(trace.zones))
     lanes = [f'<div class="lane zones"><div><span>room by zone: {names}</span></div>{room}</div>']
@@ -155,7 +157,7 @@ def images(rows: Sequence[Row], days: Mapping[Path, Sequence[Day]], runs: Sequen
         found[f"backtest-{folder.name}.svg"] = plot
         run = next(run for run in runs if run.market.folder == folder)
         trace = run.market.trace
-        inner, height = plots.sheet(trace, simulator.worst(trace, 24)[0], some, run.target)
+        inner, height = plots.sheet(trace, worst(trace, 24)[0], some, run.target)
         title = f"{folder.name}: what served on its worst day, target {run.target}"
         found[f"backtest-{folder.name}-day.svg"] = plots.standalone(inner, 720, height, title)
     return found

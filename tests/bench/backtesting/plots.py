@@ -8,8 +8,9 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
+from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import Trace
+
 from .runs import OURS, Day
-from .simulator import Trace
 
 STYLE = """
 :root, svg { --page: #ffffff; --text: #1f2328; --soft: #59636e; --line: #d1d9e0; --ours: #0b57c2; --hedge: #a04100;

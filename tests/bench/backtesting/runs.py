@@ -5,22 +5,25 @@ from __future__ import annotations
 import functools
 import math
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ansible_collections.spot.platform.plugins.module_utils import traces
+from ansible_collections.spot.platform.plugins.module_utils.engine import simulation
+from ansible_collections.spot.platform.plugins.module_utils.engine.comparison import OTHERS, OURS
+from ansible_collections.spot.platform.plugins.module_utils.engine.replay import Ours
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import WORTH
 
-from . import baselines, oracle, simulator
-from .ours import Ours
+from . import baselines, oracle
 
-OURS = "spot.platform"
 ORACLE = "oracle"
-BASELINES: dict[str, Callable[[], simulator.Policy]] = {
-    "all-on-demand": baselines.AllOnDemand,
-    "static-mix": baselines.StaticMix,
+BASELINES: dict[str, Callable[[], simulation.Policy]] = {
+    "all-on-demand": OTHERS["all-on-demand"],
+    "static-mix": OTHERS["static-mix"],
     "round-robin": baselines.RoundRobin,
     "spothedge": baselines.SpotHedge,
 }
@@ -46,7 +49,7 @@ class Market:
     billed: bool = False
 
     @property
-    def trace(self) -> simulator.Trace:
+    def trace(self) -> simulation.Trace:
         """The traces; raises ``ValueError`` where there are none, or not what is asked for."""
         trace = _load(self.folder, self.gap)
         if (self.billed or self.od_price) and trace.mean_price is None:
@@ -61,7 +64,7 @@ class Market:
         return self.od_price / (self.trace.mean_price or 1.0)
 
 
-_load = functools.lru_cache(maxsize=None)(simulator.load)
+_load = functools.lru_cache(maxsize=None)(traces.load)
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,32 @@ class Spell:
     seed: int = 0
     whole: bool = False
 
-    def of(self, trace: simulator.Trace) -> list[tuple[int, int]]:
+    def of(self, trace: simulation.Trace) -> list[tuple[int, int]]:
         """The parts as (start, ticks)."""
-        return [(0, len(trace))] if self.whole else simulator.windows(trace, self.windows, self.hours, self.seed)
+        return [(0, len(trace))] if self.whole else windows(trace, self.windows, self.hours, self.seed)
+
+
+def windows(trace: simulation.Trace, count: int, hours: float, seed: int) -> list[tuple[int, int]]:
+    """``count`` random windows of ``hours`` as (start, ticks); raises ``ValueError`` where the trace is shorter."""
+    ticks = round(hours * 3600 / trace.gap)
+    if ticks > len(trace):
+        have = len(trace) * trace.gap / 3600
+        raise ValueError(
+            f"{trace.name} is {have:.1f} hours long, a window of {hours:g} hours does not fit: ask for less"
+        )
+    rng = random.Random(seed)
+    return [(rng.randint(0, len(trace) - ticks), ticks) for _each in range(count)]
+
+
+def worst(trace: simulation.Trace, hours: float) -> tuple[int, int]:
+    """The window of ``hours``, as (start, ticks), in which zones lost room most often, whatever a policy had there."""
+    ticks = min(len(trace), round(hours * 3600 / trace.gap))
+    lost = [0]
+    for tick in range(1, len(trace)):
+        lost.append(lost[-1] + sum(1 for room in trace.room.values() if room[tick] < room[tick - 1]))
+    step = max(1, round(3600 / trace.gap))
+    start = max(range(0, len(trace) - ticks + 1, step), key=lambda first: lost[first + ticks - 1] - lost[first])
+    return start, ticks
 
 
 @dataclass(frozen=True)
@@ -95,21 +121,21 @@ class Run:
         mode = "whole" if self.spell.whole else "cold"
         return f"{self.market.folder.name}, target {self.target}, notice {self.notice}, {mode}: {name}"
 
-    def play(self, start: int, ticks: int, watch: Callable[..., None] | None = None) -> simulator.Outcome:
+    def play(self, start: int, ticks: int, watch: Callable[..., None] | None = None) -> simulation.Outcome:
         """Play a part with a new policy."""
         trace, ratio = self.market.trace, self.market.ratio
         setting = (start, ticks, self.target, ratio, self.cold_start, self.notice)
-        policy: simulator.Policy
+        policy: simulation.Policy
         if self.policy == ORACLE:
             policy = oracle.Oracle(oracle.plan(trace, *setting)[0], trace.gap)
         else:
             policy = Ours(self.profile) if self.profile else BASELINES[self.policy]()
-        return simulator.play(trace, policy, *setting, watch)
+        return simulation.play(trace, policy, *setting, watch)
 
 
 def row(run: Run) -> dict[str, Any]:
     """What the run served and cost, with what was run."""
-    result = simulator.Outcome()
+    result = simulation.Outcome()
     for start, ticks in run.spell.of(run.market.trace):
         result.add(run.play(start, ticks))
     spell = run.spell
@@ -146,13 +172,13 @@ def day(run: Run) -> Day:
     """The worst day of the trace under the policy."""
     changes: list[tuple[int, int, int]] = []
 
-    def watch(tick: int, fleet: list[simulator.Running], serving: int) -> None:
+    def watch(tick: int, fleet: list[simulation.Running], serving: int) -> None:
         now = tick * run.market.trace.gap
         on_demand = sum(1 for one in fleet if one.zone is None and now - one.launched_at >= run.cold_start)
         if not changes or changes[-1][1:] != (on_demand, serving - on_demand):
             changes.append((tick, on_demand, serving - on_demand))
 
-    start, ticks = simulator.worst(run.market.trace, 24)
+    start, ticks = worst(run.market.trace, 24)
     result = run.play(start, ticks, watch)
     cold = math.ceil(run.cold_start / run.market.trace.gap)
     return Day(run.policy, run.profile, ticks, cold, tuple(changes), result.figures())

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The engine's own step, played to a trace: no copy of it, only the translation of what a tick shows."""
 
 from __future__ import annotations
@@ -5,8 +8,7 @@ from __future__ import annotations
 import math
 
 from ansible_collections.spot.platform.plugins.module_utils.engine import risk, supply
-
-from .simulator import Ask, View
+from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import Ask, View
 
 
 class Ours:

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The market of a trace, played to a policy tick by tick, by the rules of the design (section 6).
 
 At each tick the room of every zone changes first, and instances above it are taken away (or told to go, where there is
@@ -10,12 +13,9 @@ could serve in them; what they cost counts.
 
 from __future__ import annotations
 
-import json
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 SPOT = "spot"
 ON_DEMAND = "on_demand"
@@ -51,52 +51,6 @@ class Trace:
 
     def __len__(self) -> int:
         return min(len(room) for room in self.room.values())
-
-
-def load(folder: Path, gap: float | None = None) -> Trace:
-    """The traces of ``folder``, one JSON file a zone, read with ``gap`` seconds a tick where the files are not to say it.
-
-    Raises ``ValueError`` that names the file for a folder without traces, with different gaps, or with a broken file.
-    """
-    files = sorted(folder.glob("*.json"))
-    if not files:
-        raise ValueError(
-            f'{folder} holds no trace: *.json with {{"metadata": {{"gap_seconds"}}, "data": [..]}} is wanted'
-        )
-    contents = {path.stem: _read(path) for path in files}
-    gaps = sorted({content["metadata"]["gap_seconds"] for content in contents.values()})
-    if len(gaps) > 1 and gap is None:
-        raise ValueError(f"the traces in {folder} have different gaps, {gaps} seconds: say with --gap how to read them")
-    short = {stem: stem.split("_")[0] for stem in contents}
-    if len(set(short.values())) < len(short):  # several types in a zone are pools of their own
-        short = {stem: stem for stem in contents}
-    room = {short[stem]: content["data"] for stem, content in contents.items()}
-    traced = {short[stem]: content["prices"] for stem, content in contents.items() if content.get("prices")}
-    mean = sum(map(sum, traced.values())) / sum(map(len, traced.values())) if traced else None
-    prices = {zone: [price / mean for price in series] for zone, series in traced.items()}
-    limited = max(map(max, room.values())) > 1
-    return Trace(folder.name, gap or gaps[0], tuple(sorted(room)), room, limited, prices, mean)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The content of a trace file that is sound; ``ValueError`` says what is not."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    try:
-        gap, data, prices = content["metadata"]["gap_seconds"], content["data"], content.get("prices") or []
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path} is not a trace: it lacks "metadata": {{"gap_seconds"}} or "data"') from error
-    if not isinstance(gap, (int, float)) or gap <= 0:
-        raise ValueError(f"{path} has a gap of {gap!r} seconds: a number above 0 is wanted")
-    if not isinstance(data, list) or not data or not all(isinstance(room, int) and room >= 0 for room in data):
-        raise ValueError(f"{path} has data that is not a list of whole numbers from 0 up")
-    if prices and len(prices) < len(data):
-        raise ValueError(f"{path} has {len(data)} ticks but {len(prices)} prices")
-    if not all(isinstance(price, (int, float)) and price > 0 for price in prices):
-        raise ValueError(f"{path} has prices that are not numbers above 0")
-    return content
 
 
 class Running:
@@ -251,7 +205,7 @@ def _take(trace: Trace, at: int, fleet: list[Running], now: float, notice: float
     taken = []
     for zone in trace.zones:
         room = trace.room[zone][at]
-        if room and not trace.limited:
+        if (room and not trace.limited) or room >= len(fleet):
             continue
         mine = [one for one in fleet if one.zone == zone and one.told_at is None]
         for one in mine[room:]:
@@ -266,26 +220,3 @@ def _free(trace: Trace, zone: str, at: int, fleet: list[Running], count: int) ->
     if not trace.limited:
         return count if room else 0
     return max(0, room - sum(1 for one in fleet if one.zone == zone))
-
-
-def windows(trace: Trace, count: int, hours: float, seed: int) -> list[tuple[int, int]]:
-    """``count`` random windows of ``hours`` as (start, ticks); raises ``ValueError`` where the trace is shorter."""
-    ticks = round(hours * 3600 / trace.gap)
-    if ticks > len(trace):
-        have = len(trace) * trace.gap / 3600
-        raise ValueError(
-            f"{trace.name} is {have:.1f} hours long, a window of {hours:g} hours does not fit: ask for less"
-        )
-    rng = random.Random(seed)
-    return [(rng.randint(0, len(trace) - ticks), ticks) for _each in range(count)]
-
-
-def worst(trace: Trace, hours: float) -> tuple[int, int]:
-    """The window of ``hours``, as (start, ticks), in which zones lost room most often, whatever a policy had there."""
-    ticks = min(len(trace), round(hours * 3600 / trace.gap))
-    lost = [0]
-    for tick in range(1, len(trace)):
-        lost.append(lost[-1] + sum(1 for room in trace.room.values() if room[tick] < room[tick - 1]))
-    step = max(1, round(3600 / trace.gap))
-    start = max(range(0, len(trace) - ticks + 1, step), key=lambda first: lost[first + ticks - 1] - lost[first])
-    return start, ticks
