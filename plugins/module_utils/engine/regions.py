@@ -279,8 +279,8 @@ def _why_borrowed(
         why = "there is no other region"
         if len(regions) > 1:
             why = (
-                f"no other may carry more, which has max_extra of {100 * limits.max_extra:g} % of its demand, its "
-                "maximum, or a shortage of its own"
+                f"the others are at their limits (max_extra of {100 * limits.max_extra:g} % of their demand, their "
+                "maximum), or short themselves"
             )
         yield f"{need.missing - urgent} {unit} are missing: {why}"
 

@@ -73,7 +73,7 @@ def test_a_shortage_that_is_young_or_of_unknown_age_moves_nothing(seconds):
 def test_the_limits_hold_and_what_is_beyond_them_is_said():
     found = share([short("a", 0), region("b"), region("c", maximum=12)], LIMITS)
     assert found.targets == {"a": 10, "b": 15, "c": 12} and found.missing == 3
-    assert "3 units are missing: no other may carry more" in reasons(found, "a")
+    assert "3 units are missing: the others are at their limits (max_extra of 50 %" in reasons(found, "a")
     assert share([short("a", 0), region("b", 1)], LIMITS).targets["b"] == 2, "one of a single unit can help"
     assert share([short("a", 0), region("b")], Limits(max_extra=0)).targets["b"] == 10
 
