@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import socket
 import struct
 import uuid
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+import botocore.session
 import moto.backends
 import moto.core.responses
 from moto.core.exceptions import ServiceException
@@ -39,6 +41,9 @@ BOTO_NAMES = {
 
 IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
 """Where the prefix of a service's actions in IAM is not its signing name."""
+
+NAMED_BY_PATH = {"route53"}
+"""Services whose calls name no operation, but have a path of their own for each."""
 
 WAITING = {("sqs", "ReceiveMessage")}
 """Calls that wait inside moto: the lock is not held for them."""
@@ -84,7 +89,7 @@ class Call:
             self.protocol, self.operation = ("ec2" if self.signing_name == "ec2" else "query"), form["Action"][0]
         else:
             self.protocol = "xml" if self.signing_name in ("s3", "route53", "cloudfront") else "json"
-            self.operation = f"{environ['REQUEST_METHOD']} {path}"
+            self.operation = _operation(self.signing_name, environ["REQUEST_METHOD"], path)
         self.service = BOTO_NAMES.get(self.signing_name, self.signing_name)
         if self.service == "elbv2" and form.get("Version") == ["2012-06-01"]:
             self.service = "elb"
@@ -170,6 +175,28 @@ def _credential_scope(environ: dict[str, Any]) -> tuple[str, str] | None:
         scope = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
     parts = scope.split("/")
     return (parts[2], parts[3]) if len(parts) >= 5 else None
+
+
+@lru_cache(maxsize=None)
+def _paths(service: str) -> list[tuple[str, re.Pattern[str], str]]:
+    """(method, path, operation) of a service whose operations are paths; the longer path first."""
+    model = botocore.session.get_session().get_service_model(service)
+    found = []
+    for name in model.operation_names:
+        http = model.operation_model(name).http
+        path = http["requestUri"].partition("?")[0].rstrip("/")
+        pattern = "[^/]+".join(re.escape(part) for part in re.split(r"{[^}]*}", path))
+        found.append((http["method"], re.compile(f"{pattern}/?"), name))
+    return sorted(found, key=lambda one: -len(one[1].pattern))
+
+
+def _operation(service: str, method: str, path: str) -> str:
+    """The operation's name where its path tells it (S3 has all of its own in two), else method and path."""
+    if service in NAMED_BY_PATH:
+        for asked, pattern, name in _paths(service):
+            if asked == method and pattern.fullmatch(path):
+                return name
+    return f"{method} {path}"
 
 
 def _unsupported(call: Call) -> str:
