@@ -233,9 +233,7 @@ def _lent(
     able = {
         number
         for number, one in enumerate(regions)
-        if one.reachable
-        and not (needs[number].missing or failing[number])
-        and one.expected >= min(one.own, one.target)
+        if one.reachable and not (needs[number].missing or failing[number]) and one.expected >= min(one.own, one.target)
     }
     for each in sorted({price[number] for number in able}):
         room = [limits.room(regions[n]) - lent[n] if n in able and price[n] == each else 0 for n in numbers]

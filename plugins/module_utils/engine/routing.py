@@ -46,8 +46,12 @@ def decide(endpoints: Sequence[Endpoint], policy: str, tolerance: float = 0.1, u
     """
     if policy not in POLICIES:
         raise ValueError(f"the routing policy is {policy!r}: use one of {', '.join(POLICIES)}")
-    unseen = [one for one in endpoints if one.serving is None]
-    reasons = [f"{one.region} could not be observed: its record stays, and health checks decide" for one in unseen]
+    reasons = [
+        f"{one.region} could not be observed: "
+        + ("its record stays, and health checks decide" if one.present else "it gets no record until it is")
+        for one in endpoints
+        if one.serving is None
+    ]
     routed = [one for one in endpoints if one.serving is not None or one.present]
     work = _latency if policy == LATENCY else _weighted
     return work(routed, tolerance, unit, reasons)
