@@ -311,6 +311,8 @@ def test_characters_fill_a_batch_too(monkeypatch):
     (change,) = _decided(record())
     monkeypatch.setattr(route53, "BATCH_CHARACTERS", 2 * 2 * len("Web-us-east-1.elb.test"))
     assert route53._batches([0, 1, 2], [change] * 3) == [[0, 1], [2]]
+    upserts = replace(change, batch=tuple({**one, "Action": "UPSERT"} for one in change.batch))
+    assert route53._batches([0, 1, 2], [upserts] * 3) == [[0], [1], [2]], "they count twice"
 
 
 def _decided(*records: Record) -> list[route53.Change]:

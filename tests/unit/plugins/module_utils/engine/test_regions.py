@@ -143,6 +143,18 @@ def test_what_a_lender_does_not_get_is_taken_over_by_others_or_stays_asked_for()
     assert share([short("a", 5), young, region("c")], LIMITS).targets == {"a": 10, "b": 15, "c": 10}
 
 
+def test_who_begins_to_run_short_is_asked_for_nothing_more():
+    young = short("b", 8, 30)
+    assert share([short("a", 8), young, region("c")], LIMITS).targets == {"a": 10, "b": 10, "c": 12}
+    grown = region("b", 12, target=10)
+    assert share([short("a", 4), grown], LIMITS).targets == {"a": 10, "b": 18}, "a demand that grows is no shortage"
+
+
+def test_what_is_expected_does_not_serve_yet():
+    booting = region("a", serving=6, settled=10, expected=10)
+    assert share([booting, region("b", target=14)], LIMITS).targets == {"a": 10, "b": 14}
+
+
 def test_new_instances_of_a_lender_are_no_return_from_a_shortage():
     found = share([region("a"), region("b", 10, target=11, settled=3)], LIMITS)
     assert found.targets == {"a": 10, "b": 10}

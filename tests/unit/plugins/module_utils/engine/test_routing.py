@@ -72,6 +72,7 @@ def test_a_region_that_could_not_be_observed_keeps_its_share():
     assert weights((None, 85), (10, 85), (0, 85)) == [85, 170, 0]
     assert weights((None, 100), (0, 155)) == [255, 0]
     assert weights((None, 255), (10, 0)) == [128, 127]
+    assert weights((None, 255), (10, 0), (20, None)) == [85, 57, 113], "it counts as the mean of the others"
     assert weights((None, 0), (10, 255)) == [0, 255]
     assert weights((None, 0), (0, 255)) == [255, 0], "it may serve, the other does not"
     assert weighted((None, None), (10, 255)).weights == {"b": 255}
