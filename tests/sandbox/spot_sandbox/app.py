@@ -43,6 +43,7 @@ BOTO_NAMES = {
 IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
 """Where the prefix of a service's actions in IAM is not its signing name."""
 
+
 WAITING = {("sqs", "ReceiveMessage")}
 """Calls that wait inside moto: the lock is not held for them."""
 
