@@ -58,8 +58,8 @@ class Policy:
     """What the owner wants.
 
     ``profile`` names the worth of a unit short for an hour (`supply.WORTH`). ``fallback``: whether On-Demand stands in
-    beyond ``on_demand_base``. ``most_of_zone``: the part of the target that one zone may hold. ``outage_hours``: until a
-    lost unit is replaced. ``answered``: whether a refusal is known at once.
+    beyond ``on_demand_base``. ``most_of_zone`` and ``most_of_pool``: the part of the target that one may hold.
+    ``outage_hours``: until a lost unit is replaced. ``answered``: whether a refusal is known at once.
     """
 
     scaling: Scaling
@@ -67,6 +67,7 @@ class Policy:
     profile: str = BALANCED
     fallback: bool = True
     most_of_zone: float = 1.0
+    most_of_pool: float = 1.0
     outage_hours: float = 180 / risk.HOUR
     answered: bool = True
 
@@ -121,6 +122,10 @@ def decide(observation: Observation, policy: Policy) -> Decision:
             seen.on_demand_price,
             policy.outage_hours,
             policy.most_of_zone,
+            policy.most_of_pool,
+            seen.on_demand_capacity,
+            policy.fallback,
+            policy.answered,
         ),
     )
     return _told(seen, policy, asked, target, base, taken)

@@ -24,12 +24,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import gcd
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Prospect
 
 CANDIDATES = 8
 """So many pools, the cheapest with their risk, are looked at besides those that hold something."""
 MOST_SPARES = 3
+STEPS = 48
+"""A fleet is built in about so many steps at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +50,53 @@ class Composition:
         return sum(self.spot.values()) + self.on_demand
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a fleet is composed by. Prices are of a unit for an hour.
+
+    ``base``: units that are On-Demand in any case; ``fallback``: whether more may be. ``on_demand_capacity``: the units of
+    one On-Demand Instance. ``risk_price``: what one unit lost and not covered costs; ``entry_price`` is added to what is
+    not held yet. ``outage``: hours until a lost unit is replaced. No zone and no pool gets more than its ``most_of`` of the
+    target beyond the spares; where the pools do not allow that, On-Demand takes the rest.
+    """
+
+    target: int
+    base: int
+    on_demand_price: float
+    risk_price: float
+    entry_price: float
+    outage: float = 0.0
+    most_of_zone: float = 1.0
+    most_of_pool: float = 1.0
+    on_demand_capacity: int = 1
+    fallback: bool = True
+
+
 def compose(
     prospects: Sequence[Prospect],
     held: Mapping[str, int],
     held_on_demand: int,
-    target: int,
-    base: int,
-    on_demand_price: float,
-    risk_price: float,
-    entry_price: float,
+    terms: Terms,
     together: Callable[[Prospect, Prospect], float],
-    most_of_zone: float,
-    outage: float = 0.0,
 ) -> Composition:
-    """The best composition for ``target`` units, of which ``base`` On-Demand.
-
-    ``outage``: hours until a lost unit is replaced; ``risk_price``: what one unit lost and not covered costs;
-    ``entry_price`` is added to what is not ``held`` yet. No zone gets more than ``most_of_zone`` of the target beyond the
-    spares; where the pools do not allow that, On-Demand takes the rest.
-    """
+    """The best composition. Instances come whole, so it may have some units more than the target and the spares."""
     ranked = sorted(
         prospects,
-        key=lambda one: (one.pool.price + risk_price * one.hazard + (0 if held.get(one.pool.id) else entry_price)),
+        key=lambda one: (
+            one.pool.price + terms.risk_price * one.hazard + (0 if held.get(one.pool.id) else terms.entry_price)
+        ),
     )
     chosen = ranked[:CANDIDATES] + [one for one in ranked[CANDIDATES:] if held.get(one.pool.id)]
-    ties = [[together(a, b) + b.hazard * outage for b in chosen] for a in chosen]
-    cheapest = min([on_demand_price, *(one.pool.price for one in chosen)])
-    built = partial(
-        _built,
-        chosen,
-        ties,
-        held,
-        held_on_demand,
-        target,
-        base,
-        on_demand_price,
-        risk_price,
-        entry_price,
-        most_of_zone,
-    )
+    ties = [[together(a, b) + b.hazard * terms.outage for b in chosen] for a in chosen]
+    cheapest = min([terms.on_demand_price, *(one.pool.price for one in chosen)])
+    # Losses are counted in the largest part that all instances are made of.
+    part = gcd(terms.on_demand_capacity, *(one.pool.capacity for one in chosen))
+    smallest = min((one.pool.capacity for one in chosen), default=terms.on_demand_capacity)
+    built = partial(_built, chosen, ties, held, held_on_demand, terms, part)
     best = built(0)
-    for spares in range(1, MOST_SPARES + 1):
-        if base * on_demand_price + (target - base + spares) * cheapest >= best.cost:
+    for number in range(1, MOST_SPARES + 1):
+        spares = number * smallest
+        if terms.base * terms.on_demand_price + (terms.target - terms.base + spares) * cheapest >= best.cost:
             break  # the units alone cost as much
         best = min(best, built(spares), key=lambda one: one.cost)
     return best
@@ -111,53 +119,67 @@ def _built(
     ties: Sequence[Sequence[float]],
     held: Mapping[str, int],
     held_on_demand: int,
-    target: int,
-    base: int,
-    on_demand_price: float,
-    risk_price: float,
-    entry_price: float,
-    most_of_zone: float,
+    terms: Terms,
+    part: int,
     spares: int,
 ) -> Composition:
-    """The fleet with ``spares``, built unit by unit."""
+    """The fleet with ``spares`` units, built step by step; a large one in larger steps."""
     count = len(pools)
+    grain = terms.target // STEPS
+    sizes = [one.pool.capacity * max(1, grain // one.pool.capacity) for one in pools]
+    on_demand_size = terms.on_demand_capacity * max(1, grain // terms.on_demand_capacity)
     units = [0] * count
     lost_with = [0.0] * count
-    on_demand, cost, risk, total = base, base * on_demand_price, 0.0, base
-    most = max(1, int(most_of_zone * target + 1e-9)) + spares
+    on_demand, cost, risk, total = terms.base, terms.base * terms.on_demand_price, 0.0, terms.base
+    wanted, covered = terms.target + spares, spares // part
+    per_zone = max(1, int(terms.most_of_zone * terms.target + 1e-9)) + spares
+    per_pool = max(1, int(terms.most_of_pool * terms.target + 1e-9)) + spares
     zones: dict[str, int] = {}
-    while total < target + spares:
-        choice, least, least_risk = -1, on_demand_price + (entry_price if on_demand >= held_on_demand else 0.0), risk
+    while total < wanted:
+        left = wanted - total
+        choice, least, added, risk_after = -1, float("inf"), 0.0, risk
+        if terms.fallback:
+            entry = terms.entry_price if on_demand >= held_on_demand else 0.0
+            added = on_demand_size * (terms.on_demand_price + entry)
+            least = added / min(left, on_demand_size)
+        elif not count:
+            break
         for index in range(count):
-            one = pools[index]
-            if zones.get(one.pool.zone, 0) >= most:
+            one, size = pools[index], sizes[index]
+            zone = one.pool.zone
+            # The first instance of a zone or pool is always allowed: less than one cannot be had.
+            if (zones.get(zone) and zones[zone] + size > per_zone) or (units[index] and units[index] + size > per_pool):
                 continue
-            added = one.pool.price
+            price = one.pool.price
             if units[index] >= held.get(one.pool.id, 0):
-                added += entry_price + (1 - one.open) * entry_price
-            if added >= least:
+                price += terms.entry_price + (1 - one.open) * terms.entry_price
+            useful = min(left, size)
+            if price * size / useful >= least:
                 continue
             after = 0.0
             for other in range(count):
-                n = units[other] + (other == index)
+                n = (units[other] + (size if other == index else 0)) // part
                 if n:
-                    mean = lost_with[other] + (0.0 if other == index else ties[other][index])
-                    after += pools[other].hazard * n * (uncovered(spares - n, mean) / (n + mean) if spares else 1.0)
-            added += risk_price * (after - risk)
-            if added < least:
-                choice, least, least_risk = index, added, after
-        cost += least
-        risk = least_risk
+                    mean = lost_with[other] + (0.0 if other == index else ties[other][index] * size / part)
+                    after += pools[other].hazard * n * (uncovered(covered - n, mean) / (n + mean) if spares else 1.0)
+            more = size * price + terms.risk_price * part * (after - risk)
+            if more / useful < least:
+                choice, least, added, risk_after = index, more / useful, more, after
+        if choice < 0 and not terms.fallback:
+            break
+        cost += added
+        risk = risk_after
         if choice < 0:
-            on_demand += 1
-        else:
-            units[choice] += 1
-            zone = pools[choice].pool.zone
-            zones[zone] = zones.get(zone, 0) + 1
-            for other in range(count):
-                if other != choice:
-                    lost_with[other] += ties[other][choice]
-        total += 1
+            on_demand += on_demand_size
+            total += on_demand_size
+            continue
+        size, zone = sizes[choice], pools[choice].pool.zone
+        units[choice] += size
+        total += size
+        zones[zone] = zones.get(zone, 0) + size
+        for other in range(count):
+            if other != choice:
+                lost_with[other] += ties[other][choice] * size / part
     return Composition(
         {pools[index].pool.id: units[index] for index in range(count) if units[index]}, on_demand, spares, cost
     )

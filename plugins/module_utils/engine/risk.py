@@ -41,6 +41,8 @@ UNKNOWN_OPEN = 0.6
 """The chance that a pool of which nothing is known has room."""
 TOGETHER_SAME_ZONE, TOGETHER_SAME_REGION, TOGETHER_ELSEWHERE = 0.5, 0.3, 0.05
 """The chance that a pool is lost at the same moment as another one, before anything was observed."""
+TOGETHER_SAME_FAMILY = 0.1
+"""What is added to that for the same family of types in another zone; in the same zone, half of what lacks to certainty."""
 TOGETHER_PRIOR = 4.0
 """How many joint observations the prior is worth."""
 
@@ -92,13 +94,14 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What a pool promises: ``hazard`` in losses an hour, the chance that it is ``open``; ``probe``: it is known to be
-    closed, and it is time to ask it again."""
+    """What a pool promises: ``hazard`` in losses an hour, the chance that it is ``open``; ``closed``: it is known to have
+    refused, or taken away, since it last gave; ``probe``: and it is time to ask it again."""
 
     pool: Pool
     hazard: float
     open: float
     probe: bool = False
+    closed: bool = False
 
 
 def base_hazard(up_hours: float) -> float:
@@ -193,7 +196,8 @@ def prospects(pools: Iterable[Pool], memory: Memory, now: float, held: Iterable[
         if count > 1:
             share = (missing - 1 + opens[pool.id]) / (count - 1)
             hazard *= (CALM * SCARCE**share) ** min(1.0, up / SCARCE_HOURS)
-        found[pool.id] = Prospect(pool, hazard, opens[pool.id], probe_due(record, now))
+        closed_since = record.closed_at is not None
+        found[pool.id] = Prospect(pool, hazard, opens[pool.id], probe_due(record, now), closed_since)
     return found
 
 
@@ -232,5 +236,7 @@ def together(memory: Memory, one: Pool, other: Pool) -> float:
         prior = TOGETHER_SAME_REGION
     else:
         prior = TOGETHER_ELSEWHERE
+    if one.family and one.family == other.family:
+        prior = (1 + prior) / 2 if one.zone == other.zone else prior + TOGETHER_SAME_FAMILY
     joint, chances = memory.together.get((one.id, other.id), (0.0, 0.0))
     return (TOGETHER_PRIOR * prior + joint) / (TOGETHER_PRIOR + chances)

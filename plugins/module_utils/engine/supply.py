@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ansible_collections.spot.platform.plugins.module_utils.engine.composition import Composition, compose
+from ansible_collections.spot.platform.plugins.module_utils.engine.composition import Composition, Terms, compose
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import (
     Memory,
     Pool,
@@ -64,12 +64,18 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Stakes:
     """What counts. ``worth``: of a unit short for an hour, in On-Demand hours; ``on_demand_price``: of a unit for an hour;
-    ``outage_hours``: until a lost unit is replaced; ``most_of_zone``: the part of the target that a zone may hold."""
+    ``outage_hours``: until a lost unit is replaced; ``most_of_zone`` and ``most_of_pool``: the part of the target that one
+    may hold; ``on_demand_capacity``: units of one On-Demand Instance; ``fallback``: whether On-Demand stands in beyond the
+    base. ``answered``: a refusal is known at once, so that nothing needs to be asked for besides."""
 
     worth: float
     on_demand_price: float
     outage_hours: float
     most_of_zone: float = 1.0
+    most_of_pool: float = 1.0
+    on_demand_capacity: int = 1
+    fallback: bool = True
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +110,32 @@ def step(seen: Seen, stakes: Stakes) -> Step:
         [one for one in promised.values() if one.open > 0.5],
         held,
         on_demand,
-        seen.target,
-        seen.base,
-        stakes.on_demand_price,
-        stakes.worth * stakes.on_demand_price * stakes.outage_hours,
-        ENTRY * stakes.on_demand_price,
+        Terms(
+            target=seen.target,
+            base=seen.base,
+            on_demand_price=stakes.on_demand_price,
+            risk_price=stakes.worth * stakes.on_demand_price * stakes.outage_hours,
+            entry_price=ENTRY * stakes.on_demand_price,
+            outage=stakes.outage_hours,
+            most_of_zone=stakes.most_of_zone,
+            most_of_pool=stakes.most_of_pool,
+            on_demand_capacity=stakes.on_demand_capacity,
+            fallback=stakes.fallback,
+        ),
         lambda one, other: together(memory, one.pool, other.pool),
-        stakes.most_of_zone,
-        stakes.outage_hours,
     )
-    return Step(
-        moves(alive, best, promised, seen.target, stakes.worth, stakes.on_demand_price), best, promised, memory
+    made = moves(alive, best, promised, seen.target, stakes)
+    return Step(_without_leaving(seen, made), best, promised, memory)
+
+
+def _without_leaving(seen: Seen, made: Moves) -> Moves:
+    """With those that were told to go among those to end, once the target is served without them."""
+    ending = set(made.end)
+    served = sum(
+        one.capacity for one in seen.instances if one.serving and not one.leaving and one.id not in ending
     )
+    leaving = tuple(one.id for one in seen.instances if one.leaving)
+    return replace(made, end=(*made.end, *leaving)) if leaving and served >= seen.target else made
 
 
 def units_of(instances: Iterable[Instance]) -> Counter[str | None]:
@@ -131,19 +151,19 @@ def moves(
     best: Composition,
     prospects: Mapping[str, Prospect],
     target: int,
-    worth: float,
-    on_demand_price: float,
+    stakes: Stakes,
 ) -> Moves:
-    """The next moves of those ``alive`` towards ``best``. ``worth``: of a unit short for an hour, in On-Demand hours."""
+    """The next moves of those ``alive`` towards ``best``."""
     held, served = units_of(alive), units_of(one for one in alive if one.serving)
     on_demand, on_demand_served = held.pop(None, 0), served.pop(None, 0)
     asks = {pool: units - held[pool] for pool, units in best.spot.items() if units > held[pool]}
     more = max(0, best.on_demand - on_demand)
     short = max(0, target - sum(held.values()) - on_demand)
-    unsure = _unsure(asks, prospects, short, worth)
+    unsure = 0 if stakes.answered else _unsure(asks, prospects, short, stakes.worth)
     if unsure:
-        more = max(more, unsure)
-        _hedge(asks, prospects, unsure, worth * on_demand_price)
+        more = max(more, unsure if stakes.fallback else 0)
+        _hedge(asks, prospects, unsure, stakes.worth * stakes.on_demand_price)
+    more = _whole(more, stakes.on_demand_capacity)
     tried = set()
     standing_in = max(best.on_demand, on_demand, more)
     if standing_in:
@@ -177,8 +197,13 @@ def _hedge(asks: dict[str, int], prospects: Mapping[str, Prospect], units: int, 
     for one in sorted(others, key=lambda one: (-one.open, one.hazard)):
         if refusal * price < one.pool.price:
             break
-        asks[one.pool.id] = units
+        asks[one.pool.id] = _whole(units, one.pool.capacity)
         refusal *= 1 - one.open
+
+
+def _whole(units: int, capacity: int) -> int:
+    """``units`` in whole instances of ``capacity``."""
+    return -(-units // capacity) * capacity
 
 
 def _try_out(
@@ -193,7 +218,7 @@ def _try_out(
             break
         if held.get(one.pool.id):
             tried.add(one.pool.id)
-        elif one.pool.id not in asks:
+        elif one.pool.id not in asks and (one.probe or not one.closed):
             asks[one.pool.id] = one.pool.capacity
             if one.open > 0.5:
                 tried.add(one.pool.id)
@@ -218,7 +243,7 @@ def _surplus(
     # Those that serve longest keep the places.
     for one in sorted(alive, key=lambda one: (not one.serving, one.launched_at)):
         if one.pool is None:
-            if on_demand_room >= one.capacity:
+            if on_demand_room > 0:
                 on_demand_room -= one.capacity
             else:
                 spare.append(one)
