@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils.engine import supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.comparison import AllOnDemand, StaticMix
+from ansible_collections.spot.platform.plugins.module_utils.aws import control
+from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling
 from ansible_collections.spot.platform.plugins.module_utils.engine.replay import Ours
 from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import Ask, Trace, play
 
@@ -181,11 +183,14 @@ def test_the_oracle_plays_what_it_planned_and_nobody_who_serves_as_well_is_cheap
         assert other.available < other.ticks or other.cost >= limit.cost - 1e-6
 
 
-def test_what_is_played_is_the_engines_own_step(monkeypatch):
-    seen, step = [], supply.step
-    monkeypatch.setattr(supply, "step", lambda *told: seen.append(told) or step(*told))
+def test_what_is_played_is_what_the_module_decides_by(monkeypatch):
+    """One function, and no copy of it: the module's controller and the replay both look it up in the engine."""
+    assert control.engine.decide is autoscaling.decide
+    asked, decide = [], autoscaling.decide
+    monkeypatch.setattr(autoscaling, "decide", lambda *told: asked.append(told) or decide(*told))
     play(trace_of(a=OPEN_CLOSED_OPEN, b=[1] * 10), Ours("balanced"), 0, 10, 2)
-    assert len(seen) == 10
+    assert len(asked) == 10 and control.engine.decide is autoscaling.decide
+    assert all(isinstance(one[0], autoscaling.Observation) and one[1].profile == "balanced" for one in asked)
 
 
 def test_windows_are_the_same_for_the_same_seed_and_within_the_trace():

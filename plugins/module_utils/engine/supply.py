@@ -124,7 +124,7 @@ def step(seen: Seen, stakes: Stakes) -> Step:
         ),
         lambda one, other: together(memory, one.pool, other.pool),
     )
-    made = moves(alive, best, promised, seen.target, stakes)
+    made = moves(alive, best, promised, seen.target, seen.base, stakes)
     return Step(_without_leaving(seen, made), best, promised, memory)
 
 
@@ -151,9 +151,10 @@ def moves(
     best: Composition,
     prospects: Mapping[str, Prospect],
     target: int,
+    base: int,
     stakes: Stakes,
 ) -> Moves:
-    """The next moves of those ``alive`` towards ``best``."""
+    """The next moves of those ``alive`` towards ``best``. ``base``: the units that are On-Demand in any case."""
     held, served = units_of(alive), units_of(one for one in alive if one.serving)
     on_demand, on_demand_served = held.pop(None, 0), served.pop(None, 0)
     asks = {pool: units - held[pool] for pool, units in best.spot.items() if units > held[pool]}
@@ -165,9 +166,9 @@ def moves(
         _hedge(asks, prospects, unsure, stakes.worth * stakes.on_demand_price)
     more = _whole(more, stakes.on_demand_capacity)
     tried = set()
-    standing_in = max(best.on_demand, on_demand, more)
-    if standing_in:
-        tried = _try_out(asks, held, best, prospects, standing_in)
+    standing_in = max(best.on_demand, on_demand, more) - base
+    if standing_in > 0:
+        tried = _try_out(asks, held, best, prospects, standing_in, stakes.answered)
     else:
         for one in prospects.values():
             if one.probe and one.pool.id not in asks:
@@ -207,11 +208,19 @@ def _whole(units: int, capacity: int) -> int:
 
 
 def _try_out(
-    asks: dict[str, int], held: Mapping[str, int], best: Composition, prospects: Mapping[str, Prospect], units: int
+    asks: dict[str, int],
+    held: Mapping[str, int],
+    best: Composition,
+    prospects: Mapping[str, Prospect],
+    units: int,
+    answered: bool,
 ) -> set[str]:
-    """While On-Demand stands in, hold one instance in each of the best pools that are too young to be relied on, so that
-    they grow old, and ask those that are closed: a refusal costs nothing. Returns the pools that are held for that."""
+    """While On-Demand stands in for ``units``, hold one instance in each of the best pools that are too young to be relied
+    on, so that they grow old, and ask those that are closed: a refusal costs nothing. Where it is known at once, no more
+    is asked for than On-Demand stands in for; the next ones are asked when these have refused. Returns the pools that
+    are held for that."""
     tried: set[str] = set()
+    asked = 0
     young = [one for one in prospects.values() if not best.spot.get(one.pool.id)]
     for one in sorted(young, key=lambda one: (not held.get(one.pool.id), one.hazard)):
         if len(tried) >= units:
@@ -219,7 +228,10 @@ def _try_out(
         if held.get(one.pool.id):
             tried.add(one.pool.id)
         elif one.pool.id not in asks and (one.probe or not one.closed):
+            if answered and asked >= units:
+                continue
             asks[one.pool.id] = one.pool.capacity
+            asked += one.pool.capacity
             if one.open > 0.5:
                 tried.add(one.pool.id)
     return tried
