@@ -194,10 +194,13 @@ def drought(demo: Demo) -> None:
         pool = max((pool for pool in before["pools"] if pool["lifecycle"] == "spot"), key=lambda pool: pool["capacity"])
         print(f"  The market takes {pool['instance_type']} in {pool['zone']} away (two minutes' notice).")
         demo.control("capacity", region=HIT, zone=pool["zone"], instance_type=pool["instance_type"], room=0)
-        demo.pass_time(300, "notice, interruption, and the group replaces from its other pools")
+        demo.pass_time(20, "its instances have their notice, and still serve")
         demo.playbook("capacity_reconcile")
+        demo.pass_time(60, "what replaces them starts")
+        demo.playbook("capacity_reconcile")
+        demo.pass_time(120, "the instances that had their notice are gone")
         after = demo.fleets()[("web", HIT)]
-        expect(after["serving"] >= after["target"], "web serves its target again from other Spot pools", after)
+        expect(after["serving"] >= after["target"], "web serves its target from other Spot pools", after)
         expect(after["fallback"] == 0, "no On-Demand was needed for that", after)
 
     with demo.act("4. Spot runs dry and a whole zone disappears"):
@@ -221,10 +224,10 @@ def drought(demo: Demo) -> None:
     with demo.act("5. Spot comes back"):
         print(f"  The market gives {HIT} its room again.")
         demo.control("capacity", region=HIT, room=None)
-        demo.pass_time(600, "the group launches the Spot Instances that it kept asking for")
-        demo.playbook("capacity_reconcile")
-        demo.pass_time(300, "surplus On-Demand drains and ends")
-        demo.playbook("capacity_reconcile")
+        demo.pass_time(600, "the pools that refused are due to be asked again")
+        for what in ("new Spot Instances start", "they have served for a while", "On-Demand ends", "all is quiet"):
+            demo.playbook("capacity_reconcile")
+            demo.pass_time(90, what)
         back = demo.fleets()[("web", HIT)]
         expect(back["fallback"] == 0, "On-Demand was given back", back)
         expect(back["serving"] >= back["target"], "web serves its target from Spot", back)

@@ -32,7 +32,7 @@ def make(sandbox: Any, app: str = "web", region: str = "us-east-1", target: int 
     autoscaling.create_auto_scaling_group(
         AutoScalingGroupName=name,
         MinSize=2,
-        MaxSize=20 + (20 - base),
+        MaxSize=40,
         DesiredCapacity=target,
         VPCZoneIdentifier=",".join(subnet["SubnetId"] for subnet in subnets),
         MixedInstancesPolicy={
@@ -49,8 +49,21 @@ def make(sandbox: Any, app: str = "web", region: str = "us-east-1", target: int 
         },
         Tags=[{"Key": key, "Value": value, "PropagateAtLaunch": True} for key, value in carried.items()],
     )
+    table(sandbox, region)
     sandbox.post("/sandbox/clock", advance=120)
     return name
+
+
+def table(sandbox: Any, region: str = "us-east-1") -> None:
+    """The table in which the autoscaler remembers, as the role network makes it."""
+    dynamodb = sandbox.client("dynamodb", region)
+    if "spot-platform-sandbox" not in dynamodb.list_tables()["TableNames"]:
+        dynamodb.create_table(
+            TableName="spot-platform-sandbox",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        )
 
 
 def figures(sandbox: Any, name: str = "sandbox-web", region: str = "us-east-1") -> dict[str, Any]:

@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""spot_autoscale against the sandbox: through a drought and back, checked, repeated, throttled, denied."""
+"""spot_autoscale against the sandbox: notices, droughts and back, demand, two at once, killed, throttled, denied."""
 
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
@@ -13,11 +14,33 @@ import pytest
 from ansible_collections.spot.platform.tests.integration.modules.groups import figures, make
 
 REGION = "us-east-1"
-ALL = {"regions": [REGION]}
+FIGHTING = {"AZRebalance", "AlarmNotification", "ScheduledActions"}
+
+
+@pytest.fixture
+def step(run_module, tmp_path):
+    """``step(**options)``: one step of all groups of the region, as the scheduled job takes it."""
+
+    def take(check=False, **options):
+        named = {} if "groups" in options else {"regions": [REGION]}
+        given = {"cache_dir": str(tmp_path), "run_seconds": 10, **named, **options}
+        return run_module("spot_autoscale", given, check=check, diff=True)
+
+    return take
 
 
 def advance(sandbox, seconds):
     sandbox.post("/sandbox/clock", advance=seconds)
+
+
+def settle(sandbox, step, steps=8):
+    """Take a step a minute until one has nothing to do."""
+    for _each in range(steps):
+        result = step()
+        advance(sandbox, 60)
+        if not result["changed"]:
+            return result
+    raise AssertionError(f"still at work after {steps} steps: {result['decisions']}")
 
 
 def dry(sandbox, region=REGION):
@@ -26,8 +49,48 @@ def dry(sandbox, region=REGION):
     advance(sandbox, 200)
 
 
-def calls(sandbox, service="autoscaling"):
-    return sandbox.get("/sandbox/calls")["services"].get(service, {})
+def group_of(sandbox, name="sandbox-web"):
+    return sandbox.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"][0]
+
+
+def serving(sandbox):
+    now = figures(sandbox)
+    return now["spot"] + now["on_demand"]
+
+
+def spot_members(sandbox):
+    """The group's Spot Instances that run, with their pool."""
+    members = {one["InstanceId"] for one in group_of(sandbox)["Instances"]}
+    found = sandbox.client("ec2").describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
+    return {
+        one["InstanceId"]: (one["Placement"]["AvailabilityZone"], one["InstanceType"])
+        for part in found["Reservations"]
+        for one in part["Instances"]
+        if one["InstanceId"] in members and one.get("InstanceLifecycle") == "spot"
+    }
+
+
+def orphans(sandbox):
+    """What runs, carries our tag, and belongs to no group."""
+    groups = sandbox.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    members = {one["InstanceId"] for group in groups for one in group["Instances"]}
+    filters = [
+        {"Name": "instance-state-name", "Values": ["pending", "running"]},
+        {"Name": "tag:spot.platform/managed-by", "Values": ["spot.platform"]},
+    ]
+    found = sandbox.client("ec2").describe_instances(Filters=filters)["Reservations"]
+    return {one["InstanceId"] for part in found for one in part["Instances"]} - members
+
+
+def writes(sandbox):
+    """The calls since the last reset that changed something, without what is remembered."""
+    reads = ("Describe", "Get", "BatchGet", "List")
+    return {
+        name: count
+        for service, names in sandbox.get("/sandbox/calls")["services"].items()
+        for name, count in names.items()
+        if not name.startswith(reads) and service != "dynamodb"
+    }
 
 
 def test_the_sandbox_tells_its_own_time(sandbox, fresh):
@@ -38,149 +101,278 @@ def test_the_sandbox_tells_its_own_time(sandbox, fresh):
     assert abs((told - datetime.fromisoformat(sandbox.get("/sandbox/health")["time"])).total_seconds()) < 60
 
 
-def test_a_group_that_is_well_is_left_alone(sandbox, fresh, run_module):
+def test_a_group_comes_to_rest_and_is_then_left_alone(sandbox, fresh, step):
     make(sandbox)
     assert figures(sandbox) == {"desired": 8, "base": 2, "spot": 6, "on_demand": 2}
-    result = run_module("spot_autoscale", ALL)
-    assert not result["changed"] and result["activity"] == []
-    assert [(one["kind"], one["serving"]) for one in result["decisions"]] == [("steady", 8)]
+    settle(sandbox, step)
+    assert serving(sandbox) == figures(sandbox)["desired"] >= 8 and figures(sandbox)["on_demand"] == 2
+    assert {one["ProcessName"] for one in group_of(sandbox)["SuspendedProcesses"]} == FIGHTING
+    sandbox.post("/sandbox/calls/reset")
+    result = step()
+    assert not result["changed"] and result["activity"] == [] and writes(sandbox) == {}
+    assert [(one["kind"], one["changes"]) for one in result["decisions"]] == [("steady", False)]
 
 
-def test_through_a_drought_and_back(sandbox, fresh, run_module):
+def test_a_notice_starts_the_replacement_in_the_same_step(sandbox, fresh, step):
     make(sandbox)
-    dry(sandbox)
-    assert figures(sandbox) == {"desired": 8, "base": 2, "spot": 0, "on_demand": 2}
-
-    shown = run_module("spot_autoscale", ALL, check=True, diff=True)
-    assert shown["changed"] and figures(sandbox)["desired"] == 8
-    assert shown["diff"]["after"] == {"sandbox-web@us-east-1": {"desired": 14, "on_demand_base": 8}}
-
-    covered = run_module("spot_autoscale", ALL)
-    (decision,) = covered["decisions"]
-    assert (decision["kind"], decision["desired"], decision["on_demand_base"]) == ("fallback", 14, 8)
-    assert any("Spot launch failed" in reason for reason in decision["reasons"])
-    (event,) = covered["activity"]
-    assert (event["kind"], event["app"], event["region"], event["changed"]) == (
-        "capacity.fallback",
-        "web",
-        REGION,
-        True,
-    )
-    advance(sandbox, 120)
-    assert figures(sandbox) == {"desired": 14, "base": 8, "spot": 0, "on_demand": 8}
-
-    again = run_module("spot_autoscale", ALL)
-    assert not again["changed"] and again["decisions"][0]["kind"] == "waiting"
-
-    sandbox.post("/sandbox/capacity", region=REGION, room=None)
-    advance(sandbox, 200)
-    assert figures(sandbox)["spot"] == 6
-    advance(sandbox, 200)
-    back = run_module("spot_autoscale", ALL)
-    assert (back["decisions"][0]["kind"], back["decisions"][0]["desired"]) == ("returned", 8)
-    assert back["activity"][0]["kind"] == "capacity.returned"
-    for _step in range(20):
-        advance(sandbox, 10)
-        now = figures(sandbox)
-        assert now["spot"] + now["on_demand"] >= 8, "going back must not take serving capacity away"
-    assert now == {"desired": 8, "base": 2, "spot": 6, "on_demand": 2}
-    assert not run_module("spot_autoscale", ALL)["changed"]
-
-
-def test_spot_that_comes_back_is_trusted_only_when_it_has_been_stable(sandbox, fresh, run_module):
-    make(sandbox)
-    dry(sandbox)
-    run_module("spot_autoscale", ALL)
+    settle(sandbox, step)
+    victims = list(spot_members(sandbox))[:2]
+    sandbox.post("/sandbox/interrupt", instance_ids=victims)
+    told = step(groups=[{"name": "sandbox-web", "region": REGION}], notices=victims, lease_seconds=10)
+    (decision,) = told["decisions"]
+    launched = [name for one in decision["launched"] for name in one["instances"]]
+    assert launched and any("told to go" in reason for reason in decision["reasons"])
+    assert decision["expected"] >= 8
     advance(sandbox, 60)
-    sandbox.post("/sandbox/capacity", region=REGION, room=None)
-    for _step in range(30):
-        advance(sandbox, 10)
-        if figures(sandbox)["spot"] == 6:
-            break
-    young = run_module("spot_autoscale", ALL)
-    assert not young["changed"]
-    assert young["decisions"][0]["kind"] == "waiting" and 5 <= young["ask_again_seconds"] <= 60
+    step()
+    advance(sandbox, 10)
+    assert set(launched) & {one["InstanceId"] for one in group_of(sandbox)["Instances"]}
+    for _each in range(6):
+        assert serving(sandbox) >= 8, "nothing was lost: what replaces them served before they went"
+        advance(sandbox, 30)
+    settle(sandbox, step)
+    assert orphans(sandbox) == set() and serving(sandbox) >= 8
 
 
-def test_a_pool_that_is_lost_but_replaced_by_spot_needs_no_on_demand(sandbox, fresh, run_module):
+def test_the_notice_is_seen_without_an_event(sandbox, fresh, step):
     make(sandbox)
-    group = sandbox.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"][0]
-    victim = next(one for one in group["Instances"] if is_spot(sandbox, one["InstanceId"]))
-    pool = {"zone": victim["AvailabilityZone"], "instance_type": victim["InstanceType"]}
-    sandbox.post("/sandbox/capacity", region=REGION, room=0, **pool)
+    settle(sandbox, step)
+    victims = list(spot_members(sandbox))[:1]
+    sandbox.post("/sandbox/interrupt", instance_ids=victims)
+    (decision,) = step()["decisions"]
+    assert any(victims[0] in reason for reason in decision["reasons"]) and decision["launched"]
+
+
+def test_a_rebalance_recommendation_moves_nothing(sandbox, fresh, step):
+    make(sandbox)
+    settle(sandbox, step)
+    before = set(spot_members(sandbox))
+    result = step(rebalances=sorted(before))
+    assert not any(one["ended"] for one in result["decisions"]) and before <= set(spot_members(sandbox))
+
+
+def test_through_a_drought_and_back(sandbox, fresh, step):
+    make(sandbox)
+    settle(sandbox, step)
+    dry(sandbox)
+    assert figures(sandbox)["spot"] == 0 and figures(sandbox)["on_demand"] == 2
+
+    shown = step(check=True)
+    assert shown["changed"] and figures(sandbox)["on_demand"] == 2 and shown["diff"]["after"].keys() == {"sandbox-web@us-east-1"}
+
+    covered = step()
+    (decision,) = covered["decisions"]
+    assert (decision["kind"], decision["fallback"], decision["after"]["on_demand_base"]) == ("fallback", 6, 8)
+    assert any("InsufficientInstanceCapacity" in reason for reason in decision["reasons"])
+    (event,) = covered["activity"]
+    assert (event["kind"], event["app"], event["region"], event["changed"]) == ("capacity.fallback", "web", REGION, True)
+    assert event["summary"] == "On-Demand stands in for 6 vcpus of Spot"
+    advance(sandbox, 60)
+    assert figures(sandbox) == {"desired": 8, "base": 8, "spot": 0, "on_demand": 8}
+
+    again = step()
+    assert not again["changed"] and again["decisions"][0]["kind"] == "waiting" and figures(sandbox)["on_demand"] == 8
+
+    sandbox.post("/sandbox/capacity", region=REGION, room=None)
     advance(sandbox, 300)
-    result = run_module("spot_autoscale", ALL)
-    assert not result["changed"] and figures(sandbox) == {"desired": 8, "base": 2, "spot": 6, "on_demand": 2}
+    kinds = []
+    for _step in range(12):
+        kinds.append(step()["decisions"][0]["kind"])
+        for _each in range(6):
+            advance(sandbox, 10)
+            assert serving(sandbox) >= 8, "going back must not take serving capacity away"
+    assert "returned" in kinds and kinds[-1] == "steady"
+    now = figures(sandbox)
+    assert now["on_demand"] == now["base"] == 2 and now["spot"] >= 6 and orphans(sandbox) == set()
 
 
-def is_spot(sandbox, instance):
-    found = sandbox.client("ec2").describe_instances(InstanceIds=[instance])
-    return found["Reservations"][0]["Instances"][0].get("InstanceLifecycle") == "spot"
+def test_without_fallback_nothing_stands_in(sandbox, fresh, step):
+    make(sandbox, **{"spot.platform/fallback": "none"})
+    dry(sandbox)
+    result = step()
+    assert figures(sandbox)["on_demand"] == 2
+    assert any("fallback: none" in reason for reason in result["decisions"][0]["reasons"])
+    assert group_of(sandbox)["DesiredCapacity"] == 8, "the group goes on asking for Spot by itself"
+
+
+def test_a_pool_that_is_lost_is_replaced_by_others(sandbox, fresh, step):
+    make(sandbox)
+    settle(sandbox, step)
+    zone, kind = next(iter(spot_members(sandbox).values()))
+    sandbox.post("/sandbox/capacity", region=REGION, zone=zone, instance_type=kind, room=0)
+    advance(sandbox, 200)
+    settle(sandbox, step)
+    now = figures(sandbox)
+    assert now["spot"] >= 6 and now["on_demand"] == 2 and (zone, kind) not in spot_members(sandbox).values()
+
+
+def test_the_target_follows_the_demand(sandbox, fresh, step):
+    make(sandbox)
+    settle(sandbox, step)
+    metric = {
+        "name": "custom",
+        "kind": "load",
+        "target": 100,
+        "namespace": "Shop",
+        "metric": "Orders",
+        "dimensions": {"App": "$app"},
+    }
+    scaling = [{"app": "web", "metrics": [metric], "stabilization_minutes": 5}]
+
+    def report(value):
+        epoch = sandbox.get("/sandbox/clock")["epoch"]
+        data = [
+            {"MetricName": "Orders", "Dimensions": [{"Name": "App", "Value": "web"}], "Timestamp": epoch - age, "Value": value}
+            for age in range(60, 900, 60)
+        ]
+        sandbox.client("cloudwatch").put_metric_data(Namespace="Shop", MetricData=data)
+
+    report(1350)
+    (up,) = step(scaling=scaling)["decisions"]
+    assert (up["kind"], up["target"]) == ("scaled", 14) and any("Orders" in reason for reason in up["reasons"])
+    tags = {one["Key"]: one["Value"] for one in group_of(sandbox)["Tags"]}
+    assert tags["spot.platform/target"] == "14"
+    advance(sandbox, 120)
+    assert serving(sandbox) >= 14
+    advance(sandbox, 1800)
+    report(500)
+    targets = []
+    for _each in range(6):
+        targets.append(step(scaling=scaling)["decisions"][0]["target"])
+        advance(sandbox, 60)
+    assert targets[-1] == 5 and sorted(targets, reverse=True) == targets
+    for _each in range(4):
+        step(scaling=scaling)
+        advance(sandbox, 60)
+    assert 5 <= serving(sandbox) < 9
 
 
 @pytest.mark.parametrize("desired, base", [(8, 5), (14, 2), (5, 2)])
-def test_figures_that_someone_left_half_done_are_set_right(sandbox, fresh, run_module, desired, base):
+def test_figures_that_someone_changed_are_set_right(sandbox, fresh, step, desired, base):
     name = make(sandbox)
-    autoscaling = sandbox.client("autoscaling")
-    group = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"][0]
-    policy = group["MixedInstancesPolicy"]
+    settle(sandbox, step)
+    policy = group_of(sandbox)["MixedInstancesPolicy"]
     policy["InstancesDistribution"]["OnDemandBaseCapacity"] = base
     policy["LaunchTemplate"]["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)
-    autoscaling.update_auto_scaling_group(
+    sandbox.client("autoscaling").update_auto_scaling_group(
         AutoScalingGroupName=name, DesiredCapacity=desired, MixedInstancesPolicy=policy
     )
-    advance(sandbox, 300)
-    for _step in range(2):
-        run_module("spot_autoscale", ALL)
-        advance(sandbox, 300)
-    assert figures(sandbox) == {"desired": 8, "base": 2, "spot": 6, "on_demand": 2}
+    advance(sandbox, 60)
+    settle(sandbox, step)
+    now = figures(sandbox)
+    assert now["on_demand"] == now["base"] == 2 and now["desired"] == serving(sandbox) >= 8
 
 
-def test_many_groups_and_one_that_fails(sandbox, fresh, run_module):
+def test_two_at_once_act_once(sandbox, fresh, step):
+    """The second sees that the first acts, or has acted, since it looked."""
+    make(sandbox)
+    settle(sandbox, step)
+    dry(sandbox)
+    sandbox.post("/sandbox/faults", rules=[{"service": "ec2", "operation": "CreateFleet", "kind": "latency", "seconds": 0.3}])
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _number: step(), range(2)))
+    sandbox.post("/sandbox/faults", rules=[])
+    assert not any(one.get("failed") for one in results), results
+    assert sorted(one["changed"] for one in results) == [False, True]
+    advance(sandbox, 60)
+    assert figures(sandbox)["on_demand"] == 8 and orphans(sandbox) == set()
+
+
+def test_what_a_killed_step_launched_is_attached_by_the_next(sandbox, fresh, step):
+    make(sandbox)
+    settle(sandbox, step)
+    dry(sandbox)
+    rule = {"service": "autoscaling", "operation": "AttachInstances", "kind": "denied"}
+    sandbox.post("/sandbox/faults", rules=[rule])
+    failed = step()
+    assert failed["failed"] and "autoscaling:AttachInstances" in failed["msg"] and len(orphans(sandbox)) == 3
+    sandbox.post("/sandbox/faults", rules=[])
+    step()
+    advance(sandbox, 60)
+    assert orphans(sandbox) == set() and figures(sandbox)["on_demand"] == 8
+
+
+def test_without_its_table_it_adds_and_ends_nothing(sandbox, fresh, step):
+    make(sandbox)
+    settle(sandbox, step)
+    sandbox.client("dynamodb").delete_table(TableName="spot-platform-sandbox")
+    dry(sandbox)
+    result = step()
+    assert any("there is no table spot-platform-sandbox" in reason for reason in result["decisions"][0]["reasons"])
+    advance(sandbox, 60)
+    assert figures(sandbox)["on_demand"] == 8
+    sandbox.post("/sandbox/capacity", region=REGION, room=None)
+    advance(sandbox, 600)
+    for _each in range(3):
+        assert not any(one["ended"] for one in step()["decisions"])
+        advance(sandbox, 60)
+
+
+def test_released_groups_are_as_they_were(sandbox, fresh, step):
+    name = make(sandbox)
+    sandbox.client("autoscaling").suspend_processes(AutoScalingGroupName=name, ScalingProcesses=["ScheduledActions"])
+    settle(sandbox, step)
+    before = set(spot_members(sandbox))
+    assert step(state="released", check=True)["changed"]
+    released = step(state="released")
+    assert released["changed"] and released["activity"][0]["kind"] == "capacity.released"
+    assert [one["ProcessName"] for one in group_of(sandbox)["SuspendedProcesses"]] == ["ScheduledActions"]
+    assert set(spot_members(sandbox)) == before and not step(state="released")["changed"]
+
+
+def test_many_groups_and_one_that_fails(sandbox, fresh, step):
     make(sandbox)
     make(sandbox, app="worker", **{"spot.platform/target": "many"})
     dry(sandbox)
-    result = run_module("spot_autoscale", ALL)
+    result = step()
     assert result["failed"] and "1 of 2 failed" in result["msg"]
     assert result["errors"][0]["group"] == "sandbox-worker" and "'many'" in result["errors"][0]["message"]
-    assert figures(sandbox)["desired"] == 14 and result["changed"]
-    only = run_module("spot_autoscale", {**ALL, "apps": ["web"]})
+    advance(sandbox, 60)
+    assert figures(sandbox)["on_demand"] == 8 and result["changed"]
+    only = step(apps=["web"])
     assert not only.get("failed") and [one["app"] for one in only["decisions"]] == ["web"]
 
 
-def test_named_groups_in_two_regions_and_one_that_is_not_there(sandbox, fresh, run_module):
+def test_named_groups_in_two_regions_and_one_that_is_not_there(sandbox, fresh, step):
     make(sandbox)
     make(sandbox, region="eu-west-1")
     wanted = [{"name": "sandbox-web"}, {"name": "sandbox-web", "region": "eu-west-1"}, {"name": "sandbox-none"}]
-    result = run_module("spot_autoscale", {"region": REGION, "groups": wanted})
+    result = step(region=REGION, groups=wanted)
     assert sorted(one["region"] for one in result["decisions"]) == ["eu-west-1", "us-east-1"]
     assert "the group sandbox-none is not there in us-east-1" in result["msg"]
 
 
-def test_throttling_is_survived(sandbox, fresh, run_module):
+def test_throttling_is_survived(sandbox, fresh, step):
     make(sandbox)
     dry(sandbox)
-    sandbox.post("/sandbox/faults", rules=[{"service": "autoscaling", "rate": 0.3, "kind": "throttle"}])
-    result = run_module("spot_autoscale", ALL)
-    assert result["changed"] and not result.get("failed")
+    rules = [{"service": name, "rate": 0.2, "kind": "throttle"} for name in ("autoscaling", "ec2", "dynamodb")]
+    sandbox.post("/sandbox/faults", rules=rules)
+    result = step()
+    assert result["changed"] and not result.get("failed"), result.get("msg")
 
 
-def test_a_denied_action_is_named_and_nothing_is_changed(sandbox, fresh, run_module):
+def test_a_denied_launch_is_named_and_the_group_goes_on_by_itself(sandbox, fresh, step):
     make(sandbox)
+    settle(sandbox, step)
     dry(sandbox)
-    rule = {"service": "autoscaling", "operation": "UpdateAutoScalingGroup", "rate": 1, "kind": "denied"}
-    sandbox.post("/sandbox/faults", rules=[rule])
-    result = run_module("spot_autoscale", ALL)
-    assert result["failed"] and "autoscaling:UpdateAutoScalingGroup" in result["msg"]
+    sandbox.post("/sandbox/faults", rules=[{"service": "ec2", "operation": "CreateFleet", "kind": "denied"}])
+    result = step()
+    assert result["failed"] and "ec2:CreateFleet" in result["msg"]
     assert figures(sandbox)["desired"] == 8
 
 
-def test_the_calls_are_few_and_their_actions_documented(sandbox, fresh, run_module):
+def test_bad_scaling_is_refused_before_anything_is_touched(sandbox, fresh, step):
+    make(sandbox)
+    sandbox.post("/sandbox/calls/reset")
+    result = step(scaling=[{"app": "web", "metrics": [{"name": "cpu", "target": 120}]}])
+    assert result["failed"] and "target is 120" in result["msg"] and writes(sandbox) == {}
+
+
+def test_the_actions_are_documented(sandbox, fresh, step):
     make(sandbox)
     dry(sandbox)
     sandbox.post("/sandbox/calls/reset")
-    run_module("spot_autoscale", ALL)
-    assert sum(calls(sandbox).values()) == 3 and calls(sandbox)["UpdateAutoScalingGroup"] == 1
+    step(placement_scores=True)
     assert documented_are_made("spot_autoscale", sandbox)
 
 
