@@ -11,7 +11,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from ansible_collections.spot.platform.plugins.module_utils.engine import supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.comparison import AllOnDemand, StaticMix
 from ansible_collections.spot.platform.plugins.module_utils.aws import control
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling

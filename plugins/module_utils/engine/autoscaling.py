@@ -159,7 +159,7 @@ def _told(
         kind = "returned"
     elif target != seen.target:
         kind = "scaled"
-    elif moves.spot or moves.end:
+    elif moves.spot or moves.on_demand or moves.end:
         kind = "moved"
     else:
         kind = "waiting" if serving < target else "steady"

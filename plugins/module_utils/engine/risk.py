@@ -33,7 +33,7 @@ HALF_LIFE_HOURS = 72.0
 """After this time what was observed counts half."""
 BAND_FACTORS = (0.25, 0.5, 0.75, 1.0, 1.5)
 """By interruption band, 0 (under 5 % a month) to 4 (over 20 %)."""
-PROBE_AFTER = 0.1
+PROBE_AFTER, PROBE_LEAST = 0.1, 60.0
 CALM, SCARCE, SCARCE_HOURS = 0.6, 5.0, 2.0
 """A pool is this much less hazardous where all others of its region have room, and `SCARCE` times more where none has; in
 its first hours the difference is smaller."""
@@ -202,10 +202,11 @@ def prospects(pools: Iterable[Pool], memory: Memory, now: float, held: Iterable[
 
 
 def probe_due(record: Record, now: float) -> bool:
-    """Whether to ask a closed pool again: after a tenth of the time that it has been closed. A refusal costs nothing."""
+    """Whether to ask a closed pool again: after a tenth of the time that it has been closed, and a minute at least. A
+    refusal costs nothing."""
     if record.closed_at is None or record.refused_at is None:
         return False
-    return now - record.refused_at >= PROBE_AFTER * (record.refused_at - record.closed_at)
+    return now - record.refused_at >= max(PROBE_LEAST, PROBE_AFTER * (record.refused_at - record.closed_at))
 
 
 def open_chance(record: Record, now: float) -> float:

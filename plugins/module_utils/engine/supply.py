@@ -157,7 +157,11 @@ def moves(
     """The next moves of those ``alive`` towards ``best``. ``base``: the units that are On-Demand in any case."""
     held, served = units_of(alive), units_of(one for one in alive if one.serving)
     on_demand, on_demand_served = held.pop(None, 0), served.pop(None, 0)
-    asks = {pool: units - held[pool] for pool, units in best.spot.items() if units > held[pool]}
+    asks = {
+        pool: _whole(units - held[pool], prospects[pool].pool.capacity)
+        for pool, units in best.spot.items()
+        if units > held[pool]
+    }
     more = max(0, best.on_demand - on_demand)
     short = max(0, target - sum(held.values()) - on_demand)
     unsure = 0 if stakes.answered else _unsure(asks, prospects, short, stakes.worth)

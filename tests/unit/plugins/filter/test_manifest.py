@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.spot.platform.plugins.filter.manifest import manifest_filter
+from ansible_collections.spot.platform.plugins.filter.manifest import manifest_filter, scalings_filter
 
 
 def good(**changes: Any) -> dict[str, Any]:
@@ -62,3 +62,21 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 def test_a_good_manifest_has_no_errors() -> None:
     assert manifest_filter(good(), errors=True) == []
+
+
+def scaled(**scaling: Any) -> dict[str, Any]:
+    return good(capacity={"min": 1, "max": 8, "scaling": scaling})
+
+
+def test_the_scaling_of_each_application_is_found_once() -> None:
+    web = scaled(metrics=[{"name": "cpu", "target": 60}], budget={"per_hour": 2.0})
+    (found,) = scalings_filter([web, web, good(name="other")])
+    assert found["app"] == "web" and found["metrics"][0]["target"] == 60
+    assert found["budget"] == {"per_hour": 2.0, "when_exceeded": "degrade"}
+
+
+def test_a_scaling_that_cannot_be_is_refused_with_its_key() -> None:
+    wrong = scaled(metrics=[{"name": "cpu", "target": 160}])
+    assert any("metrics[0].target is 160" in problem for problem in manifest_filter(wrong, errors=True))
+    with pytest.raises(AnsibleFilterError, match="the manifest web cannot be used"):
+        scalings_filter([wrong])

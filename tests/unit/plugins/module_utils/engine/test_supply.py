@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
-from ansible_collections.spot.platform.plugins.module_utils.engine.composition import compose, uncovered
+from ansible_collections.spot.platform.plugins.module_utils.engine.composition import Terms, compose, uncovered
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import (
     HOUR,
     Memory,
@@ -93,7 +96,7 @@ def test_without_spares_what_is_lost_is_uncovered_and_spares_cover_the_first():
 
 @pytest.mark.parametrize(("hazard", "on_demand"), [(0.05, 0), (5.0, 3)], ids=["safe", "hazardous"])
 def test_on_demand_is_taken_where_spot_with_its_risk_costs_more(hazard, on_demand):
-    best = compose([Prospect(A, hazard, 1.0)], {"a": 3}, 3, 3, 0, 3.0, 1.5, 0.1, lambda one, other: 0.0, 1.0, 0.05)
+    best = compose([Prospect(A, hazard, 1.0)], {"a": 3}, 3, Terms(3, 0, 3.0, 1.5, 0.1, 0.05), lambda one, other: 0.0)
     assert best.on_demand == on_demand
     assert best.total >= 3
 
@@ -102,7 +105,7 @@ def test_a_spare_is_kept_where_shortage_is_dear_and_not_where_it_is_cheap():
     pools = [Prospect(Pool(name, f"us-{name}-1a", 1.0), 0.3, 1.0) for name in ("east", "west", "north", "south")]
 
     def spares(risk_price):
-        return compose(pools, {}, 0, 3, 0, 3.0, risk_price, 0.1, lambda one, other: 0.05, 1.0, 0.05).spares
+        return compose(pools, {}, 0, Terms(3, 0, 3.0, risk_price, 0.1, 0.05), lambda one, other: 0.05).spares
 
     assert spares(0.5) == 0
     assert spares(5.0) >= 1
@@ -110,7 +113,7 @@ def test_a_spare_is_kept_where_shortage_is_dear_and_not_where_it_is_cheap():
 
 def test_no_zone_holds_more_than_its_part_of_the_target():
     pools = [Prospect(A, 0.01, 1.0), Prospect(B, 0.2, 1.0), Prospect(C, 0.2, 1.0)]
-    best = compose(pools, {}, 0, 4, 0, 3.0, 0.5, 0.1, lambda one, other: 0.1, 0.5, 0.05)
+    best = compose(pools, {}, 0, Terms(4, 0, 3.0, 0.5, 0.1, 0.05, most_of_zone=0.5), lambda one, other: 0.1)
     assert max(best.spot.values()) <= 2 + best.spares
 
 
@@ -146,3 +149,71 @@ def test_an_instance_that_was_told_to_go_counts_for_nothing_and_is_not_ended_by_
 def test_the_same_arguments_give_the_same_step():
     arguments = seen(running("a", 1), aged(a=2.0, b=1.0), refused=["c"])
     assert step(arguments, STAKES) == step(arguments, STAKES)
+
+
+@pytest.mark.parametrize("target, base", [(5, 0), (12, 3), (61, 2), (500, 7)])
+def test_instances_come_whole_and_never_undershoot_the_target(target, base):
+    pools = [Prospect(Pool("a", "us-east-1a", 1.0, 2), 0.1, 1.0), Prospect(Pool("b", "us-east-1b", 1.1, 4), 0.1, 1.0)]
+    terms = Terms(target, base, 3.0, 0.5, 0.1, 0.05, most_of_zone=0.6, on_demand_capacity=2)
+    best = compose(pools, {}, 0, terms, lambda one, other: 0.1)
+    assert best.spot["a"] % 2 == 0 and best.spot["b"] % 4 == 0
+    assert target + best.spares <= best.total <= 1.2 * (target + best.spares) + 4
+
+
+def test_no_pool_holds_more_than_its_part_of_the_target():
+    pools = [Prospect(A, 0.01, 1.0), Prospect(B, 0.2, 1.0)]
+    best = compose(pools, {}, 0, Terms(4, 0, 3.0, 0.0, 0.0, most_of_pool=0.5), lambda one, other: 0.1)
+    assert best.spot["a"] <= 2 and best.total == 4
+
+
+def test_without_fallback_there_is_no_on_demand_beyond_the_base():
+    took = step(seen([], aged(a=10.0), lost=["a", "b", "c"]), replace(STAKES, fallback=False))
+    assert took.moves.on_demand == 0 and took.best.on_demand == 0 and took.moves.short == 3
+
+
+def test_where_a_refusal_is_known_at_once_nothing_is_asked_for_besides():
+    """The pools are not known to have room: a delayed answer is hedged, one that comes at once is waited for."""
+    hedged, waited = (step(seen([], Memory()), replace(STAKES, answered=answered)) for answered in (False, True))
+    assert hedged.moves.on_demand == 3 and len(hedged.moves.spot) == 3
+    assert waited.moves.on_demand == waited.best.on_demand and sum(waited.moves.spot.values()) <= 3
+
+
+def test_a_closed_pool_is_asked_again_when_its_time_has_come():
+    memory = learn(learn(Memory(), -4000.0, [], [], ["a", "b", "c"]), 0.0, [], [], ["a", "b", "c"])
+    stand_in = running(None, 3)
+    now, later = (step(seen(stand_in, memory, now=at), STAKES).moves.spot for at in (60.0, 600.0))
+    assert now == {} and set(later) == {"a", "b", "c"}
+
+
+def test_those_told_to_go_are_ended_when_the_target_is_served_without_them():
+    leaving = [replace(one, id=f"gone-{one.id}", leaving=True) for one in running("b", 1)]
+    short = step(seen([*running("a", 2), *leaving], aged(a=48.0, b=5.0)), STAKES).moves.end
+    served = step(seen([*running("a", 3), *leaving], aged(a=48.0, b=5.0)), STAKES).moves.end
+    assert not any(name.startswith("gone-") for name in short)
+    assert [name for name in served if name.startswith("gone-")] == [one.id for one in leaving]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_serves_is_never_taken_below_the_target(seed):
+    dice = random.Random(seed)
+    pools = [Pool(name, f"us-east-1{name}", dice.uniform(0.8, 1.4), dice.choice((1, 2))) for name in "abc"]
+    instances = [
+        Instance(
+            f"i-{number}",
+            dice.choice(("a", "b", "c", None)),
+            dice.choice((1, 2)),
+            -dice.uniform(0, 9000),
+            dice.random() < 0.7,
+            dice.random() < 0.1,
+        )
+        for number in range(dice.randrange(12))
+    ]
+    target = dice.randrange(1, 9)
+    arguments = Seen(60.0, target, dice.randrange(2), instances, pools, aged(a=dice.uniform(0, 50), b=1.0))
+    stakes = Stakes(dice.choice((3.0, 30.0)), 3.0, 0.05, answered=dice.random() < 0.5)
+    moves = step(arguments, stakes).moves
+    serving = sum(one.capacity for one in instances if one.serving and not one.leaving)
+    left = sum(one.capacity for one in instances if one.serving and one.id not in moves.end)
+    assert left >= min(target, serving)
+    whole = {pool.id: pool.capacity for pool in pools}
+    assert all(units % whole[name] == 0 for name, units in moves.spot.items())
