@@ -288,8 +288,10 @@ from ansible_collections.spot.platform.plugins.module_utils.engine import compar
 from ansible_collections.spot.platform.plugins.module_utils.engine.history import Pool, pool_of_trace, replayable
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import WORTH
 
-OD_RATIO, TICK_SECONDS, TARGET = 3.0, 300.0, 3
-"""What is taken where neither the options nor what is observed says more."""
+# What is taken where neither the options nor what is observed says more.
+OD_RATIO = 3.0
+TICK_SECONDS = 300.0
+TARGET = 3
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ options:
     type: list
     elements: str
     default: []
-  profile:
+  capacity_profile:
     description: What an hour short of one unit is worth, instead of what the group's tag says.
     type: str
     choices: [cost, balanced, availability]
@@ -470,7 +470,6 @@ activity:
 
 import uuid
 from collections import defaultdict
-from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils.arguments import SCALING
@@ -513,7 +512,7 @@ ARGUMENTS = {
     },
     "notices": NAMES,
     "rebalances": NAMES,
-    "profile": {"type": "str", "choices": list(PROFILES)},
+    "capacity_profile": {"type": "str", "choices": list(PROFILES)},
     "fallback": {"type": "str", "choices": ["on_demand", "none"]},
     "on_demand_base": {"type": "int"},
     "min": {"type": "int"},
@@ -543,7 +542,10 @@ def options_of(module: AnsibleAWSModule, clients: Clients, cache: Cache) -> cont
             history_days=given["history_days"],
             placement_scores=given["placement_scores"],
         ),
-        policy={name: given[name] for name in ("profile", "fallback", "on_demand_base", "min", "max")},
+        policy={
+            "profile": given["capacity_profile"],
+            **{name: given[name] for name in ("fallback", "on_demand_base", "min", "max")},
+        },
         scalings={
             one["app"]: scaling_of({key: value for key, value in one.items() if key != "app"}, 0, 10**6)
             for one in given["scaling"]

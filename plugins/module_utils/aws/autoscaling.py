@@ -174,5 +174,3 @@ def weight(instance: Mapping[str, Any]) -> int:
 def serves(instance: Mapping[str, Any]) -> bool:
     """Whether the group counts on it."""
     return instance["LifecycleState"] == IN_SERVICE and instance["HealthStatus"] == "Healthy"
-
-

@@ -4,7 +4,7 @@
 """The step of many groups: observe a region once, decide on each group, act on it under its lease, remember.
 
 A refusal is known at once, so a step goes in rounds: what a pool refuses is learned and decided on anew, and the last
-round asks for On-Demand besides. Whoever is killed on the way leaves instances that carry the group's tag and a lease that
+round asks no further pool but On-Demand. Whoever is killed on the way leaves instances that carry the group's tag and a lease that
 runs out; the next step finds both.
 """
 
@@ -29,7 +29,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine import supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 
 ROUNDS = 4
-"""How often a step decides at most: the last round no longer relies on a pool to say yes."""
+"""How often a step decides at most; the last round no longer relies on a pool to say yes."""
 LEASE_SECONDS = 120.0
 """How long a controller that was killed keeps the others from a group; longer than a step takes."""
 REMEMBER_SECONDS = 900.0
@@ -160,6 +160,12 @@ def _policy(one: steering.Steered, options: Options) -> engine.Policy | str:
         return steering.policy_of(one, options.policy, options.scalings.get(one.app or ""), options.boot_seconds)
     except ValueError as error:
         return str(error)
+
+
+def _held_only(observation: engine.Observation) -> engine.Observation:
+    """With no other pools than those that hold something: what is missing then comes as On-Demand."""
+    held = supply.units_of(one for one in observation.instances if not one.leaving)
+    return replace(observation, pools=[pool for pool in observation.pools if pool.id in held])
 
 
 class _Step:
@@ -313,7 +319,8 @@ class _Step:
                 if not refused or number == ROUNDS:
                     break
                 observation = self._after(observation, decision, refused)
-                decision = engine.decide(observation, replace(self.policy, answered=number + 1 < ROUNDS))
+                asked = observation if number + 1 < ROUNDS else _held_only(observation)
+                decision = engine.decide(asked, self.policy)
                 decisions.append(decision)
                 if not decision.acts:
                     break

@@ -263,5 +263,3 @@ def _more(count: int) -> str:
 
 def _count(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-

@@ -116,7 +116,7 @@ def _conflicts(sets: Mapping[Key, RecordSet]) -> Iterable[str]:
     for name, several in by_name.items():
         types = sorted({one.type for one in several})
         if "CNAME" in types and len(types) > 1:
-            other = next(kind for kind in types if kind != "CNAME")
+            other = min(kind for kind in types if kind != "CNAME")
             yield (
                 f"RRSet of type CNAME with DNS name {name} is not permitted because a conflicting RRSet of type "
                 f"{other} with the same DNS name already exists"
