@@ -66,10 +66,13 @@ def schema() -> dict[str, Any]:
 
 
 def complete(value: Any, options: dict[str, Any]) -> Any:
-    """``value`` with an empty mapping for each mapping left out that may be empty, so that its defaults apply.
+    """``value`` with an empty mapping for each mapping left out that may be empty, so that its defaults apply, and
+    without what is null, at every depth.
 
-    Ansible fills in the defaults of nested options only below a mapping that is there.
+    Ansible fills in the defaults of nested options only below a mapping that is there, and takes null for no choice.
     """
+    if isinstance(value, list):
+        return [complete(item, options) for item in value]
     if not isinstance(value, dict):
         return value
     result = dict(value)
@@ -80,6 +83,7 @@ def complete(value: Any, options: dict[str, Any]) -> Any:
                 continue
             if result.get(key) is None:
                 result[key] = {}
+        if "options" in option:
             result[key] = complete(result.get(key), option["options"])
     return {key: item for key, item in result.items() if item is not None}
 
@@ -179,7 +183,8 @@ def scalings_filter(manifests: Any) -> list[dict[str, Any]]:
         if problems:
             name = manifest.get("name", "without a name") if isinstance(manifest, dict) else "that is no mapping"
             raise AnsibleFilterError(f"the manifest {name} cannot be used: {'; '.join(problems)}")
-        scaling = {key: value for key, value in result["capacity"]["scaling"].items() if value is not None}
+        # As it would be written: the module refuses null where it has choices.
+        scaling = complete(result["capacity"]["scaling"], schema()["capacity"]["options"]["scaling"]["options"])
         if scaling.keys() & {"metrics", "schedules", "budget"}:
             found[result["name"]] = {"app": result["name"], **scaling}
     return [found[name] for name in sorted(found)]

@@ -568,6 +568,8 @@ def run(module: AnsibleAWSModule) -> list[control.Outcome]:
         wanted[group["region"] or module.region].append(group["name"])
     if module.params["groups"] is None:
         wanted = dict.fromkeys(module.params["regions"] or [module.region])
+    if not wanted:
+        return []
     if None in wanted:
         raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
     cache = Cache(module.params["cache_dir"], market.endpoint(clients.get("ec2", next(iter(wanted)))))

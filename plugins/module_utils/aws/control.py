@@ -187,6 +187,7 @@ class _Step:
         self.options = options
         self.cache = cache
         self.began = time.monotonic()
+        self.decisions: list[engine.Decision] = []
         self.launched: list[Launched] = []
         self.attached: list[str] = []
         self.ended: list[str] = []
@@ -202,7 +203,7 @@ class _Step:
         try:
             return self._take()
         except (AwsError, ValueError) as error:
-            return self._outcome((), error=str(error))
+            return self._outcome(tuple(self.decisions), error=str(error))
 
     def _take(self) -> Outcome:
         one = self.one
@@ -213,14 +214,13 @@ class _Step:
         held = self.seen.states.get(one.name)
         remembered = remembering.read(held.memory if held else None)
         observation = steering.observation_of(one, self.seen, remembered, 0)
-        decision = engine.decide(observation, self.policy)
+        decision = self._decide(observation)
         if not self.options.act:
             return self._planned(decision)
         if not self._needed(decision, observation, remembered):
             return self._outcome((decision,))
         if held is None:
-            # Nobody can know who else acts: to add what is missing is safe, to end something is not.
-            return self._rounds(observation, decision, None, (f"nothing is ended: {self.seen.table_missing}",))
+            return self._rounds(observation, decision, None)
         client, table = self._table()
         if not self._acting(decision):
             text = self._memory(decision, remembered)
@@ -229,7 +229,26 @@ class _Step:
         lease = state.acquire(client, table, held, self.options.holder, self.now, LEASE_SECONDS)
         if lease is None:
             return self._yield(decision)
-        return self._rounds(observation, decision, lease, ())
+        return self._rounds(observation, decision, lease)
+
+    def _decide(self, observation: engine.Observation) -> engine.Decision:
+        """The engine's decision; without the table, with nobody to end, and with room in the base for who stays.
+
+        Nobody can know who else acts then: to add what is missing is safe, to end something is not.
+        """
+        decision = engine.decide(observation, self.policy)
+        if self.one.name in self.seen.states or not decision.moves.end:
+            return decision
+        kept = [one for one in observation.instances if one.id in decision.moves.end and not one.leaving]
+        on_demand = decision.on_demand + sum(one.capacity for one in kept if one.pool is None)
+        return replace(
+            decision,
+            moves=replace(decision.moves, end=()),
+            on_demand=on_demand,
+            fallback=max(0, on_demand - self.policy.on_demand_base),
+            expected=decision.expected + sum(one.capacity for one in kept),
+            reasons=(*decision.reasons, f"nothing is ended: {self.seen.table_missing}"),
+        )
 
     def _table(self) -> tuple[Any, str]:
         environment = self.one.tags.get(ours.ENVIRONMENT, "")
@@ -302,10 +321,9 @@ class _Step:
         observation: engine.Observation,
         decision: engine.Decision,
         lease: state.State | None,
-        notes: tuple[str, ...],
     ) -> Outcome:
         """Act on the decision, and decide again on what was refused, until nothing more is."""
-        decisions = [decision]
+        decisions = self.decisions = [decision]
         suspended = acting.fighting(self.one)
         changed_target = decision.target if decision.target != self.one.number(ours.TARGET) else None
         figures: dict[str, int] = {}
@@ -319,20 +337,19 @@ class _Step:
                 if not refused or number == ROUNDS:
                     break
                 observation = self._after(observation, decision, refused)
-                asked = observation if number + 1 < ROUNDS else _held_only(observation)
-                decision = engine.decide(asked, self.policy)
+                decision = self._decide(observation if number + 1 < ROUNDS else _held_only(observation))
                 decisions.append(decision)
                 if not decision.acts:
                     break
             decision = self._learned(observation, decision, refused, decisions)
-            figures = self._settle(decision, lease is not None)
+            figures = self._settle(decision)
         finally:
             if lease is not None:
                 client, table = self._table()
                 text = self._memory(decision, remembering.read(lease.memory), changed_target is not None)
                 if state.release(client, table, lease, text, self.now) is None:
                     self.problems.append("the lease ran out before the step was done: another controller may have acted")
-        return self._outcome(tuple(decisions), notes, tuple(suspended), figures, changed_target)
+        return self._outcome(tuple(decisions), (), tuple(suspended), figures, changed_target)
 
     def _orders(self, decision: engine.Decision) -> list[Order]:
         one, moves = self.one, decision.moves
@@ -353,7 +370,7 @@ class _Step:
             partial(launch, client, template=self.one.template, tags=tags), self._orders(decision)
         )
         self.launched += made
-        self.problems += [one.refusal for one in made if one.wrong and one.refusal not in self.problems]
+        self.problems += dict.fromkeys(one.refusal for one in made if one.wrong and one.refusal not in self.problems)
         return [one.order.pool for one in made if one.refusal and one.order.pool]
 
     def _after(
@@ -389,7 +406,7 @@ class _Step:
         if not (refused or decision.moves.spot or decision.moves.on_demand):
             return decision
         after = self._after(observation, decision, refused)
-        last = engine.decide(after, self.policy)
+        last = self._decide(after)
         return replace(
             last,
             moves=replace(last.moves, spot={}, on_demand=0),
@@ -397,7 +414,7 @@ class _Step:
             - sum(one.capacity for one in after.instances if one.pool is None and one.id in last.moves.end),
         )
 
-    def _settle(self, decision: engine.Decision, alone: bool) -> dict[str, int]:
+    def _settle(self, decision: engine.Decision) -> dict[str, int]:
         """Attach what runs, end what may go, and let the group want just what it has."""
         one, region = self.one, self.one.region
         units = {each.id: each.capacity for each in one.instances if each.id in one.loose}
@@ -413,7 +430,7 @@ class _Step:
         if ready:
             acting.attach(self.clients, one, ready)
             self.attached += ready
-        if decision.moves.end and alone:
+        if decision.moves.end:
             acting.end(self.clients, one, decision.moves.end)
             self.ended += decision.moves.end
         if ready or self.ended:

@@ -378,8 +378,10 @@ def policy_of(one: Steered, given: Mapping[str, Any], scaling: Scaling | None, b
     share = one.text(ours.ZONE_SHARE, "1.0")
     try:
         most_of_zone = float(share)
+        if not 0 < most_of_zone <= 1:
+            raise ValueError
     except ValueError:
-        raise ValueError(f"the tag {ours.ZONE_SHARE} of {one.name} is {share!r}, not a number from 0 to 1") from None
+        raise ValueError(f"the tag {ours.ZONE_SHARE} of {one.name} is {share!r}, not a number above 0 and up to 1") from None
     low, high = number("min", ours.MINIMUM), number("max", ours.MAXIMUM)
     unit = one.text(ours.UNIT, "instances")
     return engine.Policy(

@@ -58,5 +58,5 @@ def read(text: str | None) -> Remembered:
             frozenset(found["counted"]),
             found["changed_at"],
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return Remembered()

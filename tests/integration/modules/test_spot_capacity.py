@@ -113,8 +113,8 @@ def test_made_once_then_left_alone(sandbox: Any, capacity: Any) -> None:
 def test_what_is_made(sandbox: Any, capacity: Any) -> None:
     plan = capacity({"tags": {"team": "shop"}})["groups"][0]["plan"]
     group = described(sandbox)
-    assert (group["MinSize"], group["MaxSize"], group["DesiredCapacity"]) == (2, 16 + 14, 8)
-    assert group["CapacityRebalance"] is True
+    assert (group["MinSize"], group["MaxSize"], group["DesiredCapacity"]) == (2, 32, 8)
+    assert group["CapacityRebalance"] is False
     policy = group["MixedInstancesPolicy"]
     assert [item["InstanceType"] for item in policy["LaunchTemplate"]["Overrides"]] == plan["types"]
     assert {item["WeightedCapacity"] for item in policy["LaunchTemplate"]["Overrides"]} == {"2"}
@@ -135,6 +135,8 @@ def test_what_is_made(sandbox: Any, capacity: Any) -> None:
         "spot.platform/on-demand-base": ("2", False),
         "spot.platform/unit": ("vcpus", False),
         "spot.platform/fallback": ("on_demand", False),
+        "spot.platform/profile": ("balanced", False),
+        "spot.platform/max-zone-share": ("1.0", False),
     }
 
 
@@ -149,13 +151,14 @@ def test_capacity_is_the_autoscalers(sandbox: Any, capacity: Any) -> None:
     assert not capacity()["changed"]
     assert (described(sandbox)["DesiredCapacity"], capacity({"target": None})["changed"]) == (12, False)
 
-    moved = capacity({"target": 10})
+    assert capacity({"target": 10})["groups"][0]["changes"].keys() == {"policy"}, "it has more: what goes, it says"
+    moved = capacity({"target": 14})
     assert moved["groups"][0]["changes"]["desired"] == {"before": 12, "after": 14}
     group = described(sandbox)
     assert group["DesiredCapacity"] == 14
     assert group["MixedInstancesPolicy"]["InstancesDistribution"]["OnDemandBaseCapacity"] == 6
     assert writes(sandbox) == {"UpdateAutoScalingGroup", "CreateOrUpdateTags"}
-    assert not capacity({"target": 10})["changed"]
+    assert not capacity({"target": 14})["changed"]
 
 
 def test_types_change_where_one_is_not_wanted_any_more(sandbox: Any, capacity: Any) -> None:

@@ -1,0 +1,601 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The step of a group: rounds, lease, what is done in which order, and what becomes of what fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.spot.platform.plugins.module_utils import tags
+from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, control, state, steering
+from ansible_collections.spot.platform.plugins.module_utils.aws import steering_groups as acting
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
+from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Launched
+from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
+from ansible_collections.spot.platform.plugins.module_utils.engine.composition import Composition
+from ansible_collections.spot.platform.plugins.module_utils.engine.demand import Demand
+from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Remembered, read, written
+from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Record
+from ansible_collections.spot.platform.plugins.module_utils.engine.supply import Instance, Moves
+
+NOW = 1_000_000.0
+REGION = "us-east-1"
+A, B = "us-east-1a/m5.large", "us-east-1b/m5.large"
+FULL = "InsufficientInstanceCapacity: There is no capacity."
+CARRIED = {
+    tags.APP: "web",
+    tags.ENVIRONMENT: "test",
+    tags.TARGET: "4",
+    tags.MINIMUM: "0",
+    tags.MAXIMUM: "8",
+    tags.ON_DEMAND_BASE: "0",
+    tags.FALLBACK: "on_demand",
+    tags.SUSPENDED: " ".join(acting.FIGHTING),
+    "Name": "web",
+    "team": "shop",
+}
+
+
+def member(name, pool=A, serving=True, leaving=False):
+    return Instance(name, pool, 1, NOW - 3600, serving, leaving)
+
+
+def group(*instances, name="web", carried=None, **more):
+    """A group with all that it wants, unless told otherwise."""
+    facts = {
+        "name": name,
+        "kind": "auto_scaling_group",
+        "region": REGION,
+        "tags": {**CARRIED, **(carried or {})},
+        "now": NOW,
+        "created": NOW - 7200,
+        "desired": 4,
+        "on_demand_base": 0,
+        "counted": 4,
+        "template": {"LaunchTemplateId": "lt-1"},
+        "weights": {"m5.large": 1},
+        "subnets": {"us-east-1a": "subnet-a", "us-east-1b": "subnet-b"},
+        "instances": instances or tuple(member(f"i-{number}") for number in range(4)),
+        "suspended": frozenset(acting.FIGHTING),
+    }
+    return steering.Steered(**{**facts, **more})
+
+
+def decided(spot=None, on_demand=0, end=(), target=4, held=0, kind="steady", memory=None):
+    """A decision with these moves; ``held``: the On-Demand units that there will be."""
+    return engine.Decision(
+        kind=kind,
+        target=target,
+        demand=Demand(target, target, ()),
+        moves=Moves(spot or {}, on_demand, tuple(end), 0),
+        best=Composition(spot or {}, on_demand, 0, 0.1),
+        prospects={},
+        memory=memory or Memory(NOW, {}),
+        on_demand=held,
+        fallback=held,
+        serving=4,
+        expected=4,
+        short=0,
+        cost=0.1,
+        on_demand_cost=0.4,
+        reasons=(kind,),
+        ask_again_seconds=60,
+    )
+
+
+def fresh(**more):
+    """What was remembered just now, as text."""
+    return written(Remembered(**{"memory": Memory(NOW - 60), **more}))
+
+
+class Clients:
+    def get(self, service, _region=None):
+        return service
+
+
+class World:
+    """A region whose groups, decisions and answers are set; ``calls`` is what was done, in its order."""
+
+    def __init__(self) -> None:
+        self.groups = [group()]
+        self.states = {"web": state.State("web", 3, fresh())}
+        self.table_missing = None
+        self.plan = [decided()]
+        """The decisions, one for each time that is decided; the last one again and again."""
+        self.full = set()
+        """The pools that refuse, ``None`` for On-Demand."""
+        self.refusal, self.wrong = FULL, False
+        self.leases = [True]
+        """Whether each lease that is asked for is had; the last one again and again."""
+        self.kept = True
+        self.runs = True
+        self.failing = {}
+        self.calls = []
+        self.decisions = []
+        self.written = []
+        self.observed = 0
+
+    def observe(self, _clients, region, question, _cache):
+        self.observed += 1
+        if isinstance(self.groups, Exception):
+            raise self.groups
+        found = [one for one in self.groups if question.names is None or one.name in question.names]
+        return steering.Region(found, steering.Market(), self.states, self.table_missing)
+
+    def decide(self, observation, policy):
+        self.decisions.append((observation, policy))
+        return self.plan[min(len(self.decisions), len(self.plan)) - 1]
+
+    def launch(self, _client, order, template, tags):
+        self.calls.append(("launch", order.pool, order.units))
+        self.launched_with = (template, tags)
+        if order.pool in self.full:
+            return Launched(order, {}, self.refusal, self.wrong)
+        name = (order.pool or "on-demand")[:10]
+        return Launched(order, {f"i-{name}-{number}": "m5.large" for number in range(order.units)})
+
+    def acquire(self, _client, table, held, holder, _now, seconds):
+        self.calls.append(("acquire", table, holder, seconds))
+        got = self.leases.pop(0) if len(self.leases) > 1 else self.leases[0]
+        return replace(held, version=held.version + 1, holder=holder) if got else None
+
+    def write(self, how):
+        def work(_client, _table, held, memory, _now):
+            self.calls.append((how, held.version))
+            self.written.append(read(memory))
+            return held if self.kept else None
+
+        return work
+
+    def acts(self, name):
+        def work(_clients, one, *arguments):
+            self.calls.append((name, *arguments))
+            if one.name in self.failing and name in self.failing[one.name]:
+                raise AwsError(f"cannot {name}: no")
+
+        return work
+
+    def done(self, *names):
+        """The calls of these names, in their order."""
+        return [call for call in self.calls if call[0] in names]
+
+    @property
+    def happened(self):
+        return [call[0] for call in self.calls]
+
+
+@pytest.fixture
+def world(monkeypatch):
+    made = World()
+    monkeypatch.setattr(steering, "observe", made.observe)
+    monkeypatch.setattr(engine, "decide", made.decide)
+    monkeypatch.setattr(control, "launch", made.launch)
+    monkeypatch.setattr(control, "running", lambda *_args: made.runs)
+    monkeypatch.setattr(autoscaling, "groups", lambda *_args: [])
+    monkeypatch.setattr(state, "acquire", made.acquire)
+    monkeypatch.setattr(state, "release", made.write("release"))
+    monkeypatch.setattr(state, "remember", made.write("remember"))
+    monkeypatch.setattr(control.time, "sleep", lambda seconds: made.calls.append(("sleep", seconds)))
+    for name in ("attach", "end", "set_figures", "suspend", "tag"):
+        monkeypatch.setattr(acting, name, made.acts(name))
+    return made
+
+
+def options(**more):
+    facts = {
+        "question": steering.Question(),
+        "policy": {},
+        "scalings": {},
+        "prometheus": None,
+        "holder": "me",
+        "act": True,
+        "release": False,
+        "boot_seconds": 120,
+        "run_seconds": 40,
+        "lease_seconds": 0,
+    }
+    return control.Options(**{**facts, **more})
+
+
+def step(world, names=None, **more):
+    return control.step_region(Clients(), REGION, names, options(**more), None)
+
+
+def only(world, **more):
+    (outcome,) = step(world, **more)
+    return outcome
+
+
+def test_a_group_that_has_all_it_wants_is_only_looked_at(world):
+    outcome = only(world)
+    assert (world.calls, outcome.changed, outcome.error, len(outcome.decisions)) == ([], False, None, 1)
+
+
+def test_what_is_missing_is_launched_attached_and_remembered_under_a_lease(world):
+    world.groups = [group(*map(member, ("i-0", "i-1")), counted=2, desired=4)]
+    world.plan = [decided({A: 1}, 1, held=1, kind="fallback")]
+    outcome = only(world)
+    assert world.happened == ["acquire", "launch", "launch", "set_figures", "attach", "release"]
+    assert world.done("acquire") == [("acquire", "spot-platform-test", "me", control.LEASE_SECONDS)]
+    assert {call[1:] for call in world.done("launch")} == {(A, 1), (None, 1)}
+    assert world.done("set_figures") == [("set_figures", {"desired": 2, "on_demand_base": 1})]
+    assert outcome.attached == ("i-us-east-1a-0", "i-on-demand-0")
+    assert world.done("release") == [("release", 4)]
+    assert outcome.changed and outcome.problems == ()
+
+
+def test_what_is_launched_carries_the_tags_by_which_it_is_found_again(world):
+    world.plan = [decided({A: 1})]
+    only(world)
+    template, carried = world.launched_with
+    assert template == {"LaunchTemplateId": "lt-1"}
+    assert carried == {
+        tags.APP: "web",
+        tags.ENVIRONMENT: "test",
+        tags.MANAGED_BY: "spot.platform",
+        tags.GROUP: "web",
+        "Name": "web",
+    }
+
+
+def test_the_group_stops_to_act_by_itself_before_anything_is_launched(world):
+    world.groups = [group(suspended=frozenset({"AZRebalance"}))]
+    world.plan = [decided({A: 1})]
+    outcome = only(world)
+    assert world.happened.index("suspend") < world.happened.index("launch")
+    assert outcome.suspended == ("AlarmNotification", "ScheduledActions")
+
+
+def test_a_pool_that_refused_is_learned_and_decided_on_again_in_the_same_step(world):
+    world.full = {A}
+    world.plan = [decided({A: 2}), decided({B: 2}), decided()]
+    outcome = only(world)
+    assert world.done("launch") == [("launch", A, 2), ("launch", B, 2)]
+    assert [seen.refused for seen, _policy in world.decisions] == [(), (A,), ()]
+    assert len(outcome.decisions) == 2 and world.happened.count("acquire") == 1
+    assert outcome.attached == ("i-us-east-1b-0", "i-us-east-1b-1")
+
+
+def test_what_a_round_brought_is_seen_by_the_next_and_a_loss_is_not_learned_twice(world):
+    world.groups = [group(member("i-0"), member("i-1", leaving=True))]
+    world.full = {B}
+    world.plan = [decided({A: 1, B: 1}, memory=Memory(NOW, {B: Record(1.0)})), decided()]
+    only(world)
+    first, second = (seen for seen, _policy in world.decisions[:2])
+    assert first.lost == (A,) and second.lost == ()
+    assert second.memory == Memory(NOW, {B: Record(1.0)})
+    (new,) = [one for one in second.instances if one.id not in ("i-0", "i-1")]
+    assert (new.pool, new.capacity, new.serving) == (A, 1, False)
+
+
+def test_the_last_round_no_longer_relies_on_a_pool_to_say_yes(world):
+    world.full = {A}
+    world.plan = [decided({A: 1})]
+    outcome = only(world)
+    assert len(world.done("launch")) == len(outcome.decisions) == control.ROUNDS
+    pools = [[pool.id for pool in seen.pools] for seen, _policy in world.decisions[: control.ROUNDS]]
+    assert all(pools[:-1]) and pools[-1] == [], "nothing is held, so On-Demand alone is left to ask for"
+
+
+def test_what_the_last_round_taught_is_remembered_and_nothing_more_is_asked_for(world):
+    world.full = {A}
+    learned = Memory(NOW, {A: Record(closed_at=NOW, refused_at=NOW)})
+    world.plan = [decided({A: 1})] * control.ROUNDS + [decided({B: 1}, memory=learned)]
+    only(world)
+    assert world.decisions[-1][0].refused == (A,)
+    assert world.written[-1].memory == learned
+    assert ("launch", B, 1) not in world.calls
+
+
+def test_a_round_that_decides_on_nothing_is_the_last(world):
+    world.full = {A}
+    world.plan = [decided({A: 1}), decided()]
+    assert len(only(world).decisions) == 2 and len(world.done("launch")) == 1
+
+
+def test_on_demand_that_is_refused_too_is_left_to_the_group_and_told(world):
+    world.groups = [group(*map(member, ("i-0", "i-1")), counted=2, desired=2)]
+    world.full = {A, None}
+    world.plan = [decided({A: 2}, 0), decided({}, 2, kind="fallback"), decided(kind="waiting")]
+    outcome = only(world)
+    assert [(one.order.pool, one.refusal) for one in outcome.launched] == [(A, FULL), (None, FULL)]
+    assert outcome.figures == {"desired": 4}  # it goes on asking for what nothing could be had for
+    assert outcome.problems == () and outcome.error is None
+
+
+def test_a_request_that_is_wrong_is_a_problem_and_told_once(world):
+    world.full, world.refusal, world.wrong = {A, B}, "InvalidAMIID.NotFound: no such image", True
+    world.plan = [decided({A: 1, B: 1}), decided()]
+    outcome = only(world)
+    assert outcome.problems == ("InvalidAMIID.NotFound: no such image",)
+    assert "release" in world.happened
+
+
+def test_a_full_pool_is_no_problem(world):
+    world.full = {A}
+    world.plan = [decided({A: 1}), decided()]
+    assert only(world).problems == ()
+
+
+def test_who_may_go_goes_after_what_replaces_them_is_attached(world):
+    world.plan = [decided({A: 1}, end=["i-0"])]
+    outcome = only(world)
+    assert world.happened[-3:] == ["attach", "end", "release"]
+    assert outcome.ended == ("i-0",) and world.done("end") == [("end", ("i-0",))]
+
+
+def test_without_a_table_what_is_missing_is_added_and_nothing_is_ended(world):
+    world.states, world.table_missing = {}, "there is no table spot-platform-test in us-east-1"
+    world.plan = [decided({A: 1}, end=["i-0"])]
+    outcome = only(world)
+    assert world.done("launch") and world.done("attach")
+    assert not world.done("acquire", "release", "remember", "end") and outcome.ended == ()
+    assert outcome.decisions[0].reasons[-1] == "nothing is ended: there is no table spot-platform-test in us-east-1"
+
+
+def test_without_a_table_a_group_that_is_well_is_left_alone(world):
+    world.states, world.table_missing = {}, "there is no table"
+    outcome = only(world)
+    assert (world.calls, outcome.changed, outcome.notes) == ([], False, ())
+
+
+def test_where_another_controller_was_faster_nothing_is_done_and_it_is_said(world):
+    world.plan, world.leases = [decided({A: 1})], [False]
+    outcome = only(world)
+    assert world.happened == ["acquire"] and not outcome.changed
+    assert outcome.notes == ("another controller acts on the group: this one leaves it to it",)
+
+
+def test_on_an_event_the_other_controller_is_waited_for_and_the_group_looked_at_again(world):
+    world.plan, world.leases = [decided({A: 1})], [False, True]
+    outcome = only(world, lease_seconds=30)
+    assert world.happened[:3] == ["acquire", "sleep", "acquire"] and world.observed == 2
+    assert outcome.attached == ("i-us-east-1a-0",) and outcome.notes == ()
+
+
+def test_another_controller_that_did_all_leaves_nothing_to_do(world):
+    world.plan, world.leases = [decided({A: 1}), decided()], [False]
+    outcome = only(world, lease_seconds=30)
+    assert world.happened == ["acquire", "sleep"] and not outcome.changed and outcome.notes == ()
+
+
+def test_the_wait_for_another_controller_ends(world):
+    world.plan, world.leases = [decided({A: 1})], [False]
+    outcome = only(world, lease_seconds=2 * control.POLL_SECONDS + 1)
+    assert world.happened.count("sleep") == 2
+    assert outcome.notes == ("another controller acts on the group: this one leaves it to it",)
+
+
+def test_a_group_that_went_while_another_controller_was_waited_for_is_no_error(world, monkeypatch):
+    world.plan, world.leases = [decided({A: 1})], [False]
+    monkeypatch.setattr(control.time, "sleep", lambda _seconds: world.groups.clear())
+    outcome = only(world, lease_seconds=30)
+    assert (outcome.notes, outcome.error) == (("the group has gone",), None)
+
+
+def test_a_lease_that_ran_out_on_the_way_is_a_problem(world):
+    world.plan, world.kept = [decided({A: 1})], False
+    assert only(world).problems == ("the lease ran out before the step was done: another controller may have acted",)
+
+
+def test_a_step_that_fails_gives_the_lease_back_and_keeps_what_was_learned(world):
+    learned = Memory(NOW, {A: Record(2.0)})
+    world.plan, world.failing = [decided({A: 1}, memory=learned)], {"web": {"attach"}}
+    outcome = only(world)
+    assert outcome.error == "cannot attach: no"
+    assert world.happened[-1] == "release" and world.written[-1].memory == learned
+
+
+def test_what_was_launched_by_a_controller_that_was_killed_is_attached_at_the_next_step(world):
+    loose = member("i-9", serving=False)
+    world.groups = [
+        group(*map(member, ("i-0", "i-1", "i-2")), loose, loose=frozenset({"i-9"}), waiting=("i-9",), counted=3)
+    ]
+    outcome = only(world)
+    assert world.happened == ["acquire", "set_figures", "attach", "release"]
+    assert world.done("set_figures", "attach") == [("set_figures", {"desired": 3}), ("attach", ["i-9"])]
+    assert outcome.attached == ("i-9",) and outcome.changed
+
+
+def test_what_was_launched_and_does_not_run_yet_is_not_launched_again_by_the_group(world):
+    world.groups = [group(*map(member, ("i-0", "i-1", "i-2")), counted=3)]
+    world.plan, world.runs = [decided({A: 1})], False
+    outcome = only(world)
+    assert outcome.figures == {"desired": 3} and outcome.attached == ()
+
+
+def test_what_is_no_longer_needed_is_not_attached_but_ended(world):
+    world.groups = [group(loose=frozenset({"i-9"}), waiting=("i-9",))]
+    world.plan = [decided(end=["i-9"])]
+    outcome = only(world)
+    assert not world.done("attach") and outcome.ended == ("i-9",)
+
+
+def test_figures_that_somebody_changed_are_set_right(world):
+    world.groups = [group(desired=2, on_demand_base=3)]
+    outcome = only(world)
+    assert outcome.figures == {"desired": 4, "on_demand_base": 0} and outcome.changed
+    assert world.happened == ["acquire", "set_figures", "release"]
+
+
+def test_the_group_is_looked_at_again_when_instances_came(world, monkeypatch):
+    raw = {"DesiredCapacity": 7, "Instances": [{"LifecycleState": "InService"}] * 5}
+    after = SimpleNamespace(raw=raw, on_demand_base=0)
+    monkeypatch.setattr(autoscaling, "groups", lambda *_args: [after])
+    world.plan = [decided({A: 1})]
+    assert only(world).figures == {"desired": 5}  # AWS had counted in its own way
+
+
+def test_a_target_that_changed_is_written_to_the_tag_and_the_time_kept(world):
+    world.plan = [decided(target=6, kind="scaled")]
+    outcome = only(world)
+    assert world.done("tag") == [("tag", {tags.TARGET: "6"})]
+    assert outcome.target == 6 and world.written[-1].changed_at == NOW
+
+
+def test_a_step_that_leaves_the_target_keeps_when_it_was_changed(world):
+    world.states = {"web": state.State("web", 3, fresh(changed_at=NOW - 300))}
+    world.plan = [decided({A: 1})]
+    outcome = only(world)
+    assert not world.done("tag") and outcome.target is None
+    assert world.written[-1].changed_at == NOW - 300
+    assert world.decisions[0][0].since_change == 300
+
+
+@pytest.mark.parametrize(
+    ("age", "kept"), [(control.REMEMBER_SECONDS - 1, []), (control.REMEMBER_SECONDS, ["remember"])]
+)
+def test_where_nothing_happens_it_is_remembered_every_quarter_of_an_hour_only(world, age, kept):
+    world.states = {"web": state.State("web", 3, fresh(memory=Memory(NOW - age)))}
+    outcome = only(world)
+    assert world.happened == kept and not outcome.changed
+
+
+def test_a_loss_that_needs_no_act_is_remembered_at_once_and_counted(world):
+    world.groups = [group(taken={"i-9": A})]
+    assert not only(world).changed
+    assert world.happened == ["remember"] and world.written[-1].counted == {"i-9"}
+
+
+def test_a_loss_that_is_counted_is_not_remembered_again(world):
+    world.groups = [group(taken={"i-9": A})]
+    world.states = {"web": state.State("web", 3, fresh(counted=frozenset({"i-9"})))}
+    only(world)
+    assert world.calls == [] and world.decisions[0][0].lost == ()
+
+
+def test_a_memory_that_cannot_be_read_is_nothing_known_and_written_anew(world):
+    world.states = {"web": state.State("web", 3, "damaged {")}
+    only(world)
+    assert world.decisions[0][0].memory == Memory() and world.happened == ["remember"]
+
+
+def test_a_group_that_was_never_steered_is_remembered_from_the_first_step(world):
+    world.states = {"web": state.State("web")}
+    only(world)
+    assert world.done("remember") == [("remember", 0)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "note"),
+    [
+        ({"busy": "it is being deleted"}, "nothing is changed: it is being deleted"),
+        ({"created": NOW - steering.NEW + 1}, "the group is new and launches its first instances by itself"),
+    ],
+)
+def test_a_group_that_is_new_or_being_deleted_is_left_alone(world, facts, note):
+    world.groups, world.plan = [group(**facts)], [decided({A: 1})]
+    outcome = only(world)
+    assert (outcome.notes, outcome.decisions, world.calls) == ((note,), (), [])
+
+
+def test_check_mode_decides_the_same_and_acts_on_nothing(world):
+    loose = member("i-9", serving=False)
+    world.groups = [
+        group(loose, desired=6, counted=0, loose=frozenset({"i-9"}), waiting=("i-9",), suspended=frozenset())
+    ]
+    world.plan = [decided({A: 1}, 2, end=["i-0"], target=6, held=2, kind="fallback")]
+    outcome = only(world, act=False)
+    assert world.calls == [] and outcome.changed
+    assert [(one.order.pool, one.order.units) for one in outcome.launched] == [(A, 1), (None, 2)]
+    assert (outcome.attached, outcome.ended, outcome.suspended) == (("i-9",), ("i-0",), acting.FIGHTING)
+    assert (outcome.figures, outcome.target) == ({"desired": 2, "on_demand_base": 2}, 6)
+
+
+def test_check_mode_of_a_group_that_is_well_would_change_nothing(world):
+    assert not only(world, act=False).changed and world.calls == []
+
+
+def test_letting_go_resumes_what_was_suspended_by_us(world, monkeypatch):
+    monkeypatch.setattr(acting, "resume", lambda _clients, one: acting.suspended(one))
+    outcome = only(world, release=True)
+    assert outcome.released and outcome.resumed == acting.FIGHTING and outcome.changed
+    assert world.decisions == []
+
+
+def test_letting_go_in_check_mode_says_what_it_would_resume(world):
+    outcome = only(world, release=True, act=False)
+    assert outcome.resumed == acting.FIGHTING and world.calls == []
+
+
+def test_letting_go_of_a_group_that_was_never_steered_changes_nothing(world):
+    world.groups = [group(carried={tags.SUSPENDED: ""})]
+    outcome = only(world, release=True)
+    assert (outcome.released, outcome.resumed, outcome.changed) == (True, (), False)
+
+
+def test_letting_go_needs_no_policy(world):
+    world.groups = [group(carried={tags.FALLBACK: "maybe", tags.SUSPENDED: ""})]
+    assert only(world, release=True).error is None
+
+
+def test_a_group_that_cannot_be_let_go_is_an_error(world, monkeypatch):
+    def denied(*_args):
+        raise AwsError("cannot resume processes: access denied")
+
+    monkeypatch.setattr(acting, "resume", denied)
+    outcome = only(world, release=True)
+    assert outcome.error == "cannot resume processes: access denied" and not outcome.released
+
+
+def test_a_region_that_cannot_be_read_is_one_error(world):
+    world.groups = AwsError("cannot describe the Auto Scaling groups in us-east-1: access denied")
+    outcome = only(world, names=["web", "api"])
+    assert (outcome.region, outcome.group, outcome.name) == (REGION, None, None)
+    assert "access denied" in outcome.error
+
+
+def test_one_bad_tag_and_one_failure_do_not_stop_the_others(world):
+    world.groups = [group(name="a", carried={tags.FALLBACK: "maybe"}), group(name="b"), group(name="c")]
+    world.states = {name: state.State(name, 1, fresh()) for name in "abc"}
+    world.plan, world.failing = [decided({A: 1})], {"b": {"attach"}}
+    a, b, c = step(world)
+    assert "spot.platform/fallback of a is 'maybe'" in a.error and a.decisions == ()
+    assert b.error == "cannot attach: no"
+    assert c.error is None and c.attached == ("i-us-east-1a-0",)
+
+
+def test_a_target_that_is_no_number_is_the_error_of_its_group(world):
+    world.groups = [group(carried={tags.TARGET: "many"})]
+    assert "the tag spot.platform/target of web is 'many'" in only(world).error
+
+
+def test_a_named_group_that_is_not_there_is_an_error_of_its_own(world):
+    outcomes = step(world, names=["web", "gone"])
+    assert [(one.name, one.error) for one in outcomes] == [
+        ("web", None),
+        ("gone", "the group gone is not there in us-east-1"),
+    ]
+
+
+def test_an_instance_with_its_notice_is_replaced_in_the_same_step(world):
+    told = member("i-3", leaving=True)
+    world.groups = [group(*map(member, ("i-0", "i-1", "i-2")), told)]
+    world.plan = [decided({B: 1})]
+    outcome = only(world)
+    assert outcome.attached == ("i-us-east-1b-0",) and outcome.ended == ()
+    assert world.decisions[0][0].lost == (A,) and world.written[-1].counted == {"i-3"}
+
+
+def without_table(world, *instances, **figures):
+    world.groups, world.states = [group(*instances, **figures)], {}
+    world.table_missing = "there is no table spot-platform-test in us-east-1"
+    world.plan = [decided(end=["i-d"], kind="returned")]
+
+
+def test_without_a_table_the_base_stays_where_it_keeps_what_is_not_ended(world):
+    without_table(world, member("i-d", None), *map(member, ("i-0", "i-1", "i-2", "i-3")), on_demand_base=1, counted=4)
+    outcome = only(world)
+    assert (world.calls, outcome.changed, outcome.figures) == ([], False, {})
+    last = outcome.decisions[-1]
+    assert (last.on_demand, last.fallback, last.expected) == (1, 1, 5)
+    assert last.reasons[-1] == "nothing is ended: there is no table spot-platform-test in us-east-1"
+
+
+def test_without_a_table_check_mode_ends_nothing_either(world):
+    without_table(world, member("i-d", None), *map(member, ("i-0", "i-1", "i-2", "i-3")), on_demand_base=1, counted=4)
+    outcome = only(world, act=False)
+    assert (outcome.ended, outcome.figures, outcome.changed) == ((), {}, False)

@@ -1,0 +1,190 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of a group: that it takes in, lets go, wants what it has, and does nothing by itself."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.spot.platform.plugins.module_utils import tags
+from ansible_collections.spot.platform.plugins.module_utils.aws import steering_groups as acting
+from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
+
+POLICY = {
+    "InstancesDistribution": {"OnDemandBaseCapacity": 2, "OnDemandPercentageAboveBaseCapacity": 0},
+    "LaunchTemplate": {
+        "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "web", "Version": "7"},
+        "Overrides": [
+            {"InstanceType": "m5.large"},
+            {
+                "InstanceType": "m6g.large",
+                "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-2", "LaunchTemplateName": "arm"},
+            },
+        ],
+    },
+}
+
+
+def group(members=(), desired=6, base=2, counted=6, suspended=(), carried=None, policy=None) -> Steered:
+    return Steered(
+        name="web",
+        kind="auto_scaling_group",
+        region="us-east-1",
+        tags=carried or {},
+        now=1000.0,
+        created=0.0,
+        desired=desired,
+        on_demand_base=base,
+        counted=counted,
+        template={},
+        weights={},
+        subnets={},
+        suspended=suspended,
+        raw={
+            "Instances": [{"InstanceId": one} for one in members],
+            "MixedInstancesPolicy": POLICY if policy is None else policy,
+        },
+    )
+
+
+class Clients:
+    """Clients that write down what they are asked: ``calls`` are pairs of operation and request."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def get(self, _service, _region=None):
+        return self
+
+    def __getattr__(self, operation):
+        return lambda **request: self.calls.append((operation, request))
+
+
+@pytest.fixture
+def clients():
+    return Clients()
+
+
+@pytest.mark.parametrize(
+    ("counted", "target", "coming", "desired", "wanted"),
+    [
+        (6, 6, 0, 6, {}),
+        (5, 6, 1, 6, {"desired": 5}),
+        (5, 6, 0, 6, {}),
+        (4, 6, 1, 6, {"desired": 5}),
+        (6, 6, 0, 4, {"desired": 6}),
+        (8, 6, 0, 6, {"desired": 8}),
+        (6, 6, 2, 8, {"desired": 6}),
+        (0, 0, 0, 3, {"desired": 0}),
+        (0, 4, 6, 4, {"desired": 0}),
+    ],
+    ids=[
+        "all is there",
+        "a hole that is covered: it must not be replaced again",
+        "a hole that is not covered: the group goes on asking too",
+        "of two holes one is covered",
+        "somebody lowered the desired capacity: nothing is taken away",
+        "more is there than the target: it is ended one by one",
+        "more is wanted than is there and than the target",
+        "nothing is wanted",
+        "more is coming than the target",
+    ],
+)
+def test_the_group_is_to_want_what_it_has_and_what_nothing_could_be_had_for(counted, target, coming, desired, wanted):
+    assert acting.figures(group(desired=desired, counted=counted), target, coming, 2) == wanted
+
+
+def test_the_base_follows_the_on_demand_that_is_held():
+    assert acting.figures(group(base=2), 6, 0, 5) == {"on_demand_base": 5}
+    assert acting.figures(group(base=5), 6, 0, 0) == {"on_demand_base": 0}
+
+
+def test_both_figures_are_set_in_one_call(clients):
+    acting.set_figures(clients, group(), {"desired": 5, "on_demand_base": 3})
+    ((operation, request),) = clients.calls
+    assert (operation, request["AutoScalingGroupName"], request["DesiredCapacity"]) == (
+        "update_auto_scaling_group",
+        "web",
+        5,
+    )
+    distribution = request["MixedInstancesPolicy"]["InstancesDistribution"]
+    assert distribution == {"OnDemandBaseCapacity": 3, "OnDemandPercentageAboveBaseCapacity": 0}
+
+
+def test_the_desired_capacity_alone_leaves_the_policy_out(clients):
+    acting.set_figures(clients, group(), {"desired": 5})
+    assert clients.calls == [("update_auto_scaling_group", {"AutoScalingGroupName": "web", "DesiredCapacity": 5})]
+
+
+def test_a_launch_template_is_named_once_as_aws_accepts_it_and_what_was_observed_stays(clients):
+    seen = copy.deepcopy(POLICY)
+    acting.set_figures(clients, group(policy=seen), {"on_demand_base": 3})
+    template = clients.calls[0][1]["MixedInstancesPolicy"]["LaunchTemplate"]
+    assert template["LaunchTemplateSpecification"] == {"LaunchTemplateId": "lt-1", "Version": "7"}
+    assert template["Overrides"][1]["LaunchTemplateSpecification"] == {"LaunchTemplateId": "lt-2"}
+    assert seen == POLICY
+
+
+def test_instances_are_attached_in_parts_of_what_aws_takes(clients):
+    ids = [f"i-{number:02}" for number in range(25)]
+    acting.attach(clients, group(), list(reversed(ids)))
+    assert [request["InstanceIds"] for _operation, request in clients.calls] == [ids[:20], ids[20:]]
+
+
+def test_a_member_is_ended_with_its_desired_capacity_and_what_is_not_attached_directly(clients):
+    acting.end(clients, group(["i-1", "i-2"]), ["i-1", "i-loose"])
+    assert clients.calls == [
+        ("terminate_instances", {"InstanceIds": ["i-loose"]}),
+        (
+            "terminate_instance_in_auto_scaling_group",
+            {"InstanceId": "i-1", "ShouldDecrementDesiredCapacity": True},
+        ),
+    ]
+
+
+def test_what_the_group_does_by_itself_is_suspended_but_what_is_suspended_already(clients):
+    assert acting.fighting(group()) == list(acting.FIGHTING)
+    assert acting.fighting(group(suspended=acting.FIGHTING)) == []
+    assert acting.fighting(group(suspended=["AZRebalance", "Launch"])) == ["AlarmNotification", "ScheduledActions"]
+
+
+def test_what_is_suspended_is_written_down_first(clients):
+    carried = {tags.SUSPENDED: "AZRebalance"}
+    acting.suspend(clients, group(carried=carried), ["ScheduledActions"])
+    (tagged, request), (suspended, wanted) = clients.calls
+    assert (tagged, suspended) == ("create_or_update_tags", "suspend_processes")
+    assert request["Tags"] == [
+        {
+            "ResourceId": "web",
+            "ResourceType": "auto-scaling-group",
+            "Key": tags.SUSPENDED,
+            "Value": "AZRebalance ScheduledActions",
+            "PropagateAtLaunch": False,
+        }
+    ]
+    assert wanted["ScalingProcesses"] == ["ScheduledActions"]
+
+
+def test_only_what_was_suspended_by_us_is_resumed(clients):
+    carried = {tags.SUSPENDED: "AZRebalance ScheduledActions"}
+    one = group(suspended=["AZRebalance", "Launch", "ScheduledActions"], carried=carried)
+    assert acting.resume(clients, one) == ["AZRebalance", "ScheduledActions"]
+    assert clients.calls == [
+        (
+            "resume_processes",
+            {"AutoScalingGroupName": "web", "ScalingProcesses": ["AZRebalance", "ScheduledActions"]},
+        ),
+        (
+            "delete_tags",
+            {"Tags": [{"ResourceId": "web", "ResourceType": "auto-scaling-group", "Key": tags.SUSPENDED}]},
+        ),
+    ]
+
+
+@pytest.mark.parametrize("carried", [{}, {tags.SUSPENDED: ""}], ids=["no tag", "an empty tag"])
+def test_where_nothing_was_suspended_by_us_nothing_is_resumed(clients, carried):
+    assert acting.resume(clients, group(suspended=["Launch"], carried=carried)) == []
+    assert clients.calls == []
