@@ -18,7 +18,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine import autosc
 from ansible_collections.spot.platform.plugins.module_utils.engine.composition import Composition
 from ansible_collections.spot.platform.plugins.module_utils.engine.demand import Demand
 from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Remembered, read, written
-from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Record
+from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Pool, Record
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import Instance, Moves
 
 NOW = 1_000_000.0
@@ -276,8 +276,14 @@ def test_the_last_round_no_longer_relies_on_a_pool_to_say_yes(world):
     world.plan = [decided({A: 1})]
     outcome = only(world)
     assert len(world.done("launch")) == len(outcome.decisions) == control.ROUNDS
-    pools = [[pool.id for pool in seen.pools] for seen, _policy in world.decisions[: control.ROUNDS]]
-    assert all(pools[:-1]) and pools[-1] == [], "nothing is held, so On-Demand alone is left to ask for"
+
+
+def test_in_the_last_round_only_pools_that_hold_something_are_left():
+    """What is missing then comes as On-Demand: no pool has to say yes."""
+    instances = [Instance("i-1", A, 1, NOW, True), Instance("i-2", B, 1, NOW, True, leaving=True)]
+    pools = [Pool(name, name.partition("/")[0], 0.02) for name in (A, B)]
+    seen = engine.Observation(NOW, 2, instances, pools, Memory(), 0.06)
+    assert [pool.id for pool in control._held_only(seen).pools] == [A]
 
 
 def test_what_the_last_round_taught_is_remembered_and_nothing_more_is_asked_for(world):
