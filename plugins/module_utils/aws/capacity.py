@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.spot.platform.plugins.module_utils.aws import fleets, groups, market
+from ansible_collections.spot.platform.plugins.module_utils.aws import fleets, groups, market, spot_fleets
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, AwsError, message
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import (
     AUTO_SCALING_GROUP,
     EC2_FLEET,
+    SPOT_FLEET,
     Decision,
     Group,
     GroupSpec,
@@ -27,7 +28,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.groups import
 )
 from ansible_collections.spot.platform.plugins.module_utils.engine.market import Offer
 
-BACKENDS: dict[str, Any] = {AUTO_SCALING_GROUP: groups, EC2_FLEET: fleets}
+BACKENDS: dict[str, Any] = {AUTO_SCALING_GROUP: groups, EC2_FLEET: fleets, SPOT_FLEET: spot_fleets}
 LOST_RACES = ("AlreadyExists", "AlreadyExistsFault")
 """What AWS answers where another run, or our own call that was repeated, made the group first."""
 
@@ -167,6 +168,8 @@ def _present(clients: Clients, wish: Wish, region: Region, settings: Settings) -
         raise ValueError(f"there is no launch template {spec.template} in {spec.region}; make it first")
     subnets = [region.subnets[subnet] for subnet in spec.subnets if subnet in region.subnets]
     present = region.present.get((wish.kind, wish.name))
+    if wish.kind == SPOT_FLEET and present is None and spec.fleet_role is None:
+        spec = replace(spec, fleet_role=spot_fleets.default_role(clients.get("sts", wish.region)))
     decision = decide(spec, present, template, subnets, region.offers)
     if settings.act and present is not None and present.deleting:
         backend.delete(client, present, settings.timeout)  # what is left of it is in the way of a new one

@@ -267,19 +267,84 @@ def test_denied_and_expired_say_what_to_do(capacity: Any, sandbox: Any, rule: di
     assert capacity()["groups"][0]["action"] == "created"
 
 
-def test_fleet(capacity: Any, sandbox: Any) -> None:
-    fleet = {"kind": "ec2_fleet", "name": "test-worker", "app": "worker"}
+FLEETS = {
+    "ec2_fleet": ({"CreateFleet"}, {"ModifyFleet", "CreateTags"}, {"DeleteFleets"}),
+    "spot_fleet": ({"RequestSpotFleet"}, {"ModifySpotFleetRequest", "CreateTags"}, {"CancelSpotFleetRequests"}),
+}
+"""What makes, changes and deletes a fleet of each kind."""
+
+
+@pytest.mark.parametrize("kind", FLEETS)
+def test_fleet(capacity: Any, sandbox: Any, kind: str) -> None:
+    fleet, (makes, changes, deletes) = {"kind": kind, "name": "test-worker", "app": "worker"}, FLEETS[kind]
+    assert capacity(fleet, check=True)["changed"] and not writes(sandbox)
     assert capacity(fleet)["groups"][0]["action"] == "created"
-    assert writes(sandbox) == {"CreateFleet"}
+    assert writes(sandbox) == makes
     again = capacity(fleet)
     assert not again["changed"], again["groups"][0]["changes"]
     assert not writes(sandbox)
     moved = capacity({**fleet, "target": 10})
-    assert moved["groups"][0]["action"] == "updated" and writes(sandbox) == {"ModifyFleet", "CreateTags"}
+    assert moved["groups"][0]["action"] == "updated" and writes(sandbox) == changes
     assert not capacity({**fleet, "target": 10})["changed"]
-    assert capacity({**fleet, "state": "absent"})["changed"]
+    other = capacity({**fleet, "target": 10, "instance_types": TYPES[1:]})
+    assert other["groups"][0]["action"] == "updated" and writes(sandbox) == changes - {"CreateTags"}
+    refused = capacity({**fleet, "target": 10, "capacity_rebalance": True})
+    assert refused["failed"] and "capacity_rebalance of the" in refused["msg"] and "make it again" in refused["msg"]
+    assert capacity({**fleet, "state": "absent"})["changed"] and writes(sandbox) == deletes
     assert not capacity({**fleet, "state": "absent"})["changed"]
     assert capacity(fleet)["groups"][0]["action"] == "created", "another one after the first was deleted"
+
+
+def test_two_runs_at_once_make_one_spot_fleet(capacity: Any, sandbox: Any) -> None:
+    sandbox.post("/sandbox/faults", rules=[{"operation": "RequestSpotFleet", "kind": "latency", "seconds": 1}])
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda number: capacity({"kind": "spot_fleet"}), range(2)))
+    assert not any(result.get("failed") for result in results), results
+    assert len(spot_fleets(sandbox)) == 1
+
+
+def spot_fleets(sandbox: Any) -> list[dict[str, Any]]:
+    """The configurations of the living Spot Fleets."""
+    found = sandbox.client("ec2").describe_spot_fleet_requests()["SpotFleetRequestConfigs"]
+    return [one["SpotFleetRequestConfig"] for one in found if one["SpotFleetRequestState"] == "active"]
+
+
+def test_spot_fleet_has_its_role_and_its_target_groups(
+    capacity: Any, sandbox: Any, place: dict[str, Any]
+) -> None:
+    elb, ec2, iam = sandbox.client("elbv2"), sandbox.client("ec2"), sandbox.client("iam")
+    vpc = ec2.describe_subnets(SubnetIds=place["public"])["Subnets"][0]["VpcId"]
+    made = elb.create_target_group(Name="one", Protocol="HTTP", Port=80, VpcId=vpc)["TargetGroups"]
+    arn = made[0]["TargetGroupArn"]
+    role = iam.create_role(RoleName="aws-ec2-spot-fleet-tagging-role", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    fleet = {"kind": "spot_fleet", "target_group_arns": [arn]}
+    capacity(fleet)
+    (given,) = spot_fleets(sandbox)
+    assert given["IamFleetRole"] == role
+    assert (given["AllocationStrategy"], given["ExcessCapacityTerminationPolicy"]) == (
+        "priceCapacityOptimized",
+        "noTermination",
+    )
+    assert len(elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]) == 4
+    assert not capacity({"kind": "spot_fleet"})["changed"], "what is not asked for stays"
+    for changed in ({"target_group_arns": []}, {"fleet_role": role.replace("aws-ec2", "other")}):
+        refused = capacity({**fleet, **changed})
+        assert refused["failed"] and f"{next(iter(changed))} of the Spot Fleet test-web" in refused["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kind": "ec2_fleet", "target_group_arns": ["arn:one"]}, "an EC2 Fleet knows no target groups"),
+        ({"kind": "spot_fleet", "health_check_type": "ELB"}, "a fleet does not ask a load balancer for health"),
+        ({"fleet_role": "arn:role"}, "fleet_role is the role of a Spot Fleet"),
+    ],
+)
+def test_what_a_kind_cannot_have_is_refused(
+    capacity: Any, sandbox: Any, options: dict[str, Any], words: str
+) -> None:
+    refused = capacity(options)
+    assert refused["failed"] and words in refused["msg"] and not writes(sandbox)
 
 
 def test_every_call_is_documented(capacity: Any, sandbox: Any) -> None:
@@ -287,15 +352,9 @@ def test_every_call_is_documented(capacity: Any, sandbox: Any) -> None:
         re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", str(yaml.safe_load(spot_capacity.DOCUMENTATION)["notes"]))
     )
     made: set[str] = set()
-    fleet = {"kind": "ec2_fleet", "name": "test-worker", "app": "worker"}
-    for overrides in (
-        {},
-        {"target": 10},
-        {"state": "absent"},
-        fleet,
-        {**fleet, "target": 10},
-        {**fleet, "state": "absent"},
-    ):
+    kinds = [{}, *({"kind": kind, "name": f"test-{kind}", "app": "worker"} for kind in FLEETS)]
+    changes = ({}, {"target": 10}, {"state": "absent"})
+    for overrides in ({**kind, **change} for kind in kinds for change in changes):
         assert not capacity(overrides).get("failed")
         made |= {f"{service}:{name}" for service, names in calls(sandbox).items() for name in names}
     assert made - documented == set()
