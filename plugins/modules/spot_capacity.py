@@ -52,6 +52,15 @@ options:
         type: str
         choices: [auto_scaling_group, ec2_fleet, spot_fleet]
         default: auto_scaling_group
+      migrate:
+        description:
+          - Whether the application moves to this group, or with O(groups[].state=absent) away from it, where it has one of the
+            same name and another kind.
+          - The new one is made beside the old one, with the target of that. What goes is drained first. When the new one
+            serves, so that the old one may go, is for the caller to see; the playbook C(spot.platform.capacity_migrate) does.
+          - Without it, no group is made where there is one of the same name and another kind.
+        type: bool
+        default: false
       app:
         description: Application that the group belongs to.
         type: str
@@ -277,7 +286,8 @@ options:
 notes:
   - "Required IAM actions: C(ec2:DescribeAvailabilityZones), C(ec2:DescribeInstanceTypeOfferings),
     C(ec2:DescribeInstanceTypes), C(ec2:DescribeLaunchTemplates), C(ec2:DescribeSpotPriceHistory),
-    C(ec2:DescribeSubnets), C(pricing:GetProducts), and C(ec2:GetSpotPlacementScores) where O(placement_scores) is set."
+    C(ec2:DescribeSubnets), C(autoscaling:DescribeAutoScalingGroups), C(ec2:DescribeFleets),
+    C(ec2:DescribeSpotFleetRequests), C(pricing:GetProducts), and C(ec2:GetSpotPlacementScores) where O(placement_scores) is set."
   - "Required IAM actions for Auto Scaling groups: C(autoscaling:AttachLoadBalancerTargetGroups),
     C(autoscaling:CreateAutoScalingGroup), C(autoscaling:CreateOrUpdateTags), C(autoscaling:DeleteAutoScalingGroup),
     C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DetachLoadBalancerTargetGroups),
@@ -286,7 +296,9 @@ notes:
     C(ec2:DescribeFleets), C(ec2:ModifyFleet)."
   - "Required IAM actions for Spot Fleets: C(ec2:CancelSpotFleetRequests), C(ec2:CreateTags),
     C(ec2:DescribeSpotFleetRequests), C(ec2:ModifySpotFleetRequest), C(ec2:RequestSpotFleet), C(iam:PassRole) for
-    O(groups[].fleet_role), and C(sts:GetCallerIdentity) without it."
+    O(groups[].fleet_role), C(sts:GetCallerIdentity) without it; with O(groups[].migrate),
+    C(ec2:DescribeSpotFleetInstances), C(elasticloadbalancing:DeregisterTargets) and
+    C(elasticloadbalancing:DescribeTargetHealth)."
   - AWS also checks that the caller may launch from the launch template, with C(ec2:RunInstances), C(ec2:CreateTags)
     and, for its instance profile, C(iam:PassRole).
 extends_documentation_fragment:
@@ -500,6 +512,7 @@ GROUP = {
     "region": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "kind": {"type": "str", "choices": list(KINDS), "default": AUTO_SCALING_GROUP},
+    "migrate": {"type": "bool", "default": False},
     "app": {"type": "str", "required": True},
     "environment": {"type": "str", "required": True},
     "launch_template": {
@@ -559,7 +572,7 @@ def wish_of(options: dict[str, Any], default_region: str | None) -> Wish:
         raise ValueError("it has no region; give the group's option region or the module's")
     identity = tags.of(options["app"], options["environment"])
     spec = spec_of(options, region, identity) if options["state"] == "present" else None
-    return Wish(options["name"], region, options["kind"], identity, spec)
+    return Wish(options["name"], region, options["kind"], identity, spec, options["migrate"])
 
 
 def spec_of(options: dict[str, Any], region: str, identity: dict[str, str]) -> GroupSpec:

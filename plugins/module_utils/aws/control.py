@@ -142,7 +142,10 @@ def _policies(
     clients: Clients, region: str, steered: Sequence[steering.Steered], options: Options, cache: Cache
 ) -> dict[str, engine.Policy | str]:
     """The policy of each, with the values of its metrics; or what is wrong with it."""
-    found = {one.key: _policy(one, options) for one in steered}
+    alike: dict[str, list[steering.Steered]] = {}
+    for one in steered:
+        alike.setdefault(one.name, []).append(one)
+    found = {one.key: _policy(one, alike[one.name], options) for one in steered}
     watched = {
         one.key: metrics.Watch(
             region=region,
@@ -173,9 +176,18 @@ def _release(clients: Clients, one: steering.Steered, act: bool) -> Outcome:
         return Outcome(one.region, one, one.name, error=str(error))
 
 
-def _policy(one: steering.Steered, options: Options) -> engine.Policy | str:
+def _policy(
+    one: steering.Steered, alike: Sequence[steering.Steered], options: Options
+) -> engine.Policy | str:
+    """The policy of one, or what is wrong with it. Where several are called ``alike``, the application migrates: until
+    one of them is gone, all keep the largest of their targets, for what is measured is split between them."""
     try:
-        return steering.policy_of(one, options.policy, options.scalings.get(one.app or ""), options.boot_seconds)
+        scaling = options.scalings.get(one.app or "") if len(alike) == 1 else None
+        policy = steering.policy_of(one, options.policy, scaling, options.boot_seconds)
+        if len(alike) > 1:
+            target = max(each.number(ours.TARGET) for each in alike)
+            policy = replace(policy, scaling=Scaling(target, target, unit=policy.scaling.unit))
+        return policy
     except ValueError as error:
         return str(error)
 

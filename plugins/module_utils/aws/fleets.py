@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.waiter import BaseWaiterFactory, custom_waiter_config
 from ansible_collections.spot.platform.plugins.module_utils import tags
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.groups import all_tags, identity, policy_of
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import Group
@@ -188,6 +189,10 @@ def _capacity(total: int, on_demand: int) -> dict[str, Any]:
 def as_list(wanted: Mapping[str, str]) -> list[dict[str, str]]:
     """Tags as EC2 takes them."""
     return [{"Key": key, "Value": value} for key, value in sorted(wanted.items()) if not key.startswith("aws:")]
+
+
+def drain(clients: Clients, region: str, present: Group, timeout: int) -> None:
+    """Nothing: an EC2 Fleet has no load balancer."""
 
 
 def delete(client: Any, present: Group, timeout: int) -> None:

@@ -9,11 +9,12 @@ instances in target groups by itself; what it asks for is a role that it launche
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.waiter import BaseWaiterFactory, custom_waiter_config
 from ansible_collections.spot.platform.plugins.module_utils import tags
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.fleets import (
     FIXED,
@@ -29,6 +30,8 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.groups import
 
 SERVICE = "ec2"
 GONE = ("cancelled", "cancelled_running", "cancelled_terminating", "failed")
+TARGETS = 100
+"""So many targets are taken out of a target group in one call."""
 ROLE = "aws-ec2-spot-fleet-tagging-role"
 """The role that AWS's console makes for Spot Fleets, with the managed policy AmazonEC2SpotFleetTaggingRole."""
 STRATEGIES = {
@@ -167,10 +170,46 @@ def set_capacity(
     )
 
 
+def drain(clients: Clients, region: str, present: Group, timeout: int) -> None:
+    """Take the fleet's instances out of their target groups, and wait at most ``timeout`` seconds until they are drained;
+    a fleet that ends its instances does not wait for that."""
+    ids = describe_spot_fleet_instances(clients.get(SERVICE, region), present.id)
+    client = clients.get("elbv2", region)
+    for arn in present.target_group_arns or ():
+        for part in chunks(ids, TARGETS):
+            deregister_targets(client, arn, part)
+        for part in chunks(ids, TARGETS):
+            wait_until_drained(client, arn, part, timeout)
+
+
 def delete(client: Any, present: Group, timeout: int) -> None:
     """Cancel the fleet with its instances, and wait at most ``timeout`` seconds until it is gone."""
     cancel_spot_fleet_request(client, present.id)
     wait_until_cancelled(client, present.id, timeout)
+
+
+@Errors.common_error_handler("list the instances of the Spot Fleet")
+def describe_spot_fleet_instances(client: Any, fleet_id: str) -> list[str]:
+    """DescribeSpotFleetInstances, all pages: their ids, sorted."""
+    pages = client.get_paginator("describe_spot_fleet_instances").paginate(SpotFleetRequestId=fleet_id)
+    return sorted(one["InstanceId"] for page in pages for one in page["ActiveInstances"])
+
+
+@Errors.common_error_handler("take instances out of the target group")
+def deregister_targets(client: Any, arn: str, ids: Sequence[str]) -> None:
+    """DeregisterTargets."""
+    client.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": one} for one in ids])
+
+
+@Errors.common_error_handler("wait until the instances are drained")
+def wait_until_drained(client: Any, arn: str, ids: Sequence[str], timeout: int) -> None:
+    """Polls DescribeTargetHealth."""
+    waiter = client.get_waiter("target_deregistered")
+    waiter.wait(
+        TargetGroupArn=arn,
+        Targets=[{"Id": one} for one in ids],
+        WaiterConfig=custom_waiter_config(timeout, default_pause=5),
+    )
 
 
 @Errors.common_error_handler("request the Spot Fleet")

@@ -27,7 +27,7 @@ def make(
     name, ec2 = f"sandbox-{app}", sandbox.client("ec2")
     subnets = sorted(ec2.describe_subnets()["Subnets"], key=lambda subnet: subnet["AvailabilityZone"])[:3]
     image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
-    template = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={"ImageId": image})
+    template = ec2.create_launch_template(LaunchTemplateName=f"{name}-{kind}", LaunchTemplateData={"ImageId": image})
     carried = {
         "Name": name,
         "spot.platform/app": app,

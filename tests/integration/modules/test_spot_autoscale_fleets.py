@@ -255,6 +255,21 @@ def test_what_the_load_balancer_does_not_call_healthy_does_not_serve(sandbox: An
     assert only(step())["serving"] == 6
 
 
+def test_what_migrates_keeps_its_target_and_what_is_new_is_covered_in_a_drought(
+    sandbox: Any, kind: str, step: Any
+) -> None:
+    groups.make(sandbox, app="work", target=10)
+    dry(sandbox)
+    make(sandbox, kind, target=8)
+    busy = [{"name": "queue_depth", "target": 1, "queue": "nosuch"}]
+    for _step in range(3):
+        result = step(groups=[{"name": "sandbox-work"}], scaling=[{"app": "work", "metrics": busy}])
+        advance(sandbox, 30)
+    found = {one["backend"]: one for one in result["decisions"]}
+    assert {name: one["target"] for name, one in found.items()} == {"auto_scaling_group": 10, kind: 10}
+    assert found[kind]["serving"] == 10 and found[kind]["fallback"] == 8
+
+
 def test_every_call_is_documented(sandbox: Any, kind: str, step: Any) -> None:
     documented = re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", str(yaml.safe_load(spot_autoscale.DOCUMENTATION)["notes"]))
     make(sandbox, kind)
