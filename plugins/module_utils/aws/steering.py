@@ -506,6 +506,7 @@ def policy_of(one: Steered, given: Mapping[str, Any], scaling: Scaling | None, b
         fallback=fallback == "on_demand",
         most_of_zone=most_of_zone,
         outage_hours=(boot_seconds + engine.ASK_AGAIN / 2) / risk.HOUR,
+        answered=one.kind == AUTO_SCALING_GROUP,
         fleet=one.kind != AUTO_SCALING_GROUP,
     )
 

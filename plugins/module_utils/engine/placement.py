@@ -23,13 +23,13 @@ def of_fleet(instances: Sequence[Instance], step: Step, target: int, base: int, 
 
     Spot is kept up to its part of ``target``, or what the best composition has of it: while On-Demand stands in, the
     fleet goes on asking for what is missing, which costs nothing. What is above that goes, as far as ``target`` serves
-    without it. ``worth``: of a unit short for an hour, in On-Demand hours.
+    without it; then also what was told to go. ``worth``: of a unit short for an hour, in On-Demand hours.
     """
     alive = [one for one in instances if not one.leaving]
     spot = sum(one.capacity for one in alive if one.pool is not None)
     on_demand = sum(one.capacity for one in alive if one.pool is None)
     wanted = max(target - base, sum(step.best.spot.values()))
-    more = min(sum(step.moves.spot.values()), max(0, wanted - spot))
+    more = max(0, wanted - spot)
     besides = step.moves.on_demand
     if prod(1 - one.open for one in step.prospects.values()) * worth <= SURE:
         besides = min(besides, max(0, step.best.on_demand - on_demand))
@@ -43,6 +43,8 @@ def of_fleet(instances: Sequence[Instance], step: Step, target: int, base: int, 
         excess -= one.capacity
         left -= one.capacity if one.serving else 0
         end.append(one.id)
+    if left >= target:
+        end += [one.id for one in instances if one.leaving and one.id in step.moves.end]
     return Moves({ANY: more} if more else {}, besides, tuple(end), step.moves.short)
 
 
