@@ -29,11 +29,6 @@ POLICY = {
 }
 
 
-def decided(target, on_demand):
-    """As much of a decision as the figures go by."""
-    return SimpleNamespace(target=target, on_demand=on_demand)
-
-
 def group(members=(), desired=6, base=2, counted=6, suspended=(), carried=None, policy=None) -> Steered:
     return Steered(
         name="web",
@@ -100,7 +95,12 @@ def clients():
     ],
 )
 def test_the_group_is_to_want_what_it_has_and_what_nothing_could_be_had_for(counted, target, coming, desired, wanted):
-    assert acting.figures(group(desired=desired, counted=counted), decided(target, 2), coming) == wanted
+    one = group(desired=desired, counted=counted)
+    assert acting.figures(one, decided(target, 2), coming) == wanted
+
+
+def decided(target, on_demand):
+    return SimpleNamespace(target=target, on_demand=on_demand)
 
 
 def test_the_base_follows_the_on_demand_that_is_held():
