@@ -113,6 +113,7 @@ class World:
         self.kept = True
         self.runs = True
         self.failing = {}
+        self.unreadable = None
         self.calls = []
         self.decisions = []
         self.written = []
@@ -120,8 +121,8 @@ class World:
 
     def observe(self, _clients, region, question, _cache):
         self.observed += 1
-        if isinstance(self.groups, Exception):
-            raise self.groups
+        if self.unreadable:
+            raise AwsError(self.unreadable)
         found = [one for one in self.groups if question.names is None or one.name in question.names]
         return steering.Region(found, steering.Market(), self.states, self.table_missing)
 
@@ -548,7 +549,7 @@ def test_a_group_that_cannot_be_let_go_is_an_error(world, monkeypatch):
 
 
 def test_a_region_that_cannot_be_read_is_one_error(world):
-    world.groups = AwsError("cannot describe the Auto Scaling groups in us-east-1: access denied")
+    world.unreadable = "cannot describe the Auto Scaling groups in us-east-1: access denied"
     outcome = only(world, names=["web", "api"])
     assert (outcome.region, outcome.group, outcome.name) == (REGION, None, None)
     assert "access denied" in outcome.error
