@@ -31,7 +31,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.risk import P
 CANDIDATES = 8
 """So many pools, the cheapest with their risk, are looked at besides those that hold something."""
 MOST_SPARES = 3
-STEPS = 48
+STEPS = 24
 """A fleet is built in about so many steps at most."""
 
 
@@ -135,6 +135,7 @@ def _built(
     per_zone = max(1, int(terms.most_of_zone * terms.target + 1e-9)) + spares
     per_pool = max(1, int(terms.most_of_pool * terms.target + 1e-9)) + spares
     zones: dict[str, int] = {}
+    some: list[int] = []  # the pools that have any, in the order of their first unit
     while total < wanted:
         left = wanted - total
         choice, least, added, risk_after = -1, float("inf"), 0.0, risk
@@ -156,12 +157,18 @@ def _built(
             useful = min(left, size)
             if price * size / useful >= least:
                 continue
-            after = 0.0
-            for other in range(count):
-                n = (units[other] + (size if other == index else 0)) // part
-                if n:
-                    mean = lost_with[other] + (0.0 if other == index else ties[other][index] * size / part)
-                    after += pools[other].hazard * n * (uncovered(covered - n, mean) / (n + mean) if spares else 1.0)
+            n = size // part
+            if spares:
+                n += units[index] // part
+                mean = lost_with[index]
+                after = one.hazard * n * uncovered(covered - n, mean) / (n + mean)
+                for other in some:
+                    if other != index:
+                        n = units[other] // part
+                        mean = lost_with[other] + ties[other][index] * size / part
+                        after += pools[other].hazard * n * uncovered(covered - n, mean) / (n + mean)
+            else:
+                after = risk + one.hazard * n
             more = size * price + terms.risk_price * part * (after - risk)
             if more / useful < least:
                 choice, least, added, risk_after = index, more / useful, more, after
@@ -174,6 +181,8 @@ def _built(
             total += on_demand_size
             continue
         size, zone = sizes[choice], pools[choice].pool.zone
+        if not units[choice]:
+            some.append(choice)
         units[choice] += size
         total += size
         zones[zone] = zones.get(zone, 0) + size
