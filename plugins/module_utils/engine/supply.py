@@ -272,26 +272,20 @@ def _surplus(
     settled = sum(min(served.get(pool, 0), units) for pool, units in best.spot.items())
     settled += min(on_demand_served, best.on_demand)
     needed = max(0, target - settled)
-    end = []
-    # Spot that serves is the cheapest to wait with, what does not serve yet the least use.
-    for one in sorted(spare, key=lambda one: (not one.serving, one.pool is None, one.launched_at)):
-        if one.serving:
-            if needed > 0:
-                needed -= one.capacity
-            else:
-                end.append(one)
-            continue
-        planned = sum(
-            other.capacity
-            for other in alive
-            if other is not one
-            and other.launched_at <= one.launched_at
-            and other not in end
-            and not (
-                other in spare and not other.serving and other.launched_at == one.launched_at and other.id > one.id
-            )
-            and other.pool not in tried
-        )
-        if planned >= target:
-            end.append(one)
-    return tuple(one.id for one in end)
+    end = set()
+    # Spot that serves is the cheapest to wait with.
+    for one in sorted(spare, key=lambda one: (one.pool is None, one.launched_at)):
+        if one.serving and needed > 0:
+            needed -= one.capacity
+        elif one.serving:
+            end.add(one.id)
+    # What does not serve yet goes where those before it are enough; at the same age, those that have a place come first.
+    waiting = {one.id for one in spare if not one.serving}
+    before = 0
+    for one in sorted(alive, key=lambda one: (one.launched_at, one.id in waiting, one.id)):
+        if one.id in waiting and before >= target:
+            end.add(one.id)
+        elif one.pool not in tried and one.id not in end:
+            before += one.capacity
+    spare.sort(key=lambda one: (not one.serving, one.pool is None, one.launched_at))
+    return tuple(one.id for one in spare if one.id in end)
