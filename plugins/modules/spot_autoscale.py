@@ -195,11 +195,6 @@ options:
     type: list
     elements: str
     default: []
-  rebalances:
-    description: Instances that AWS recommends to replace. Their pools count as riskier; nothing is moved for that alone.
-    type: list
-    elements: str
-    default: []
   capacity_profile:
     description: What an hour short of one unit is worth, instead of what the group's tag says.
     type: str
@@ -511,7 +506,6 @@ ARGUMENTS = {
         },
     },
     "notices": NAMES,
-    "rebalances": NAMES,
     "capacity_profile": {"type": "str", "choices": list(PROFILES)},
     "fallback": {"type": "str", "choices": ["on_demand", "none"]},
     "on_demand_base": {"type": "int"},
@@ -537,7 +531,6 @@ def options_of(module: AnsibleAWSModule, clients: Clients, cache: Cache) -> cont
             apps=tuple(given["apps"]),
             environment=given["environment"],
             notices=frozenset(given["notices"]),
-            warned=frozenset(given["rebalances"]),
             bands=bands,
             history_days=given["history_days"],
             placement_scores=given["placement_scores"],

@@ -341,7 +341,7 @@ class _Step:
                 decisions.append(decision)
                 if not decision.acts:
                     break
-            decision = self._learned(observation, decision, refused, decisions)
+            decision = self._learned(observation, decision, refused)
             figures = self._settle(decision)
         finally:
             if lease is not None:
@@ -396,11 +396,7 @@ class _Step:
         )
 
     def _learned(
-        self,
-        observation: engine.Observation,
-        decision: engine.Decision,
-        refused: Sequence[str],
-        decisions: list[engine.Decision],
+        self, observation: engine.Observation, decision: engine.Decision, refused: Sequence[str]
     ) -> engine.Decision:
         """The last decision, with what its own round taught: nothing more is asked for on it."""
         if not (refused or decision.moves.spot or decision.moves.on_demand):

@@ -30,8 +30,6 @@ MOST_ACTIVITIES = 20_000
 REMEMBERED = timedelta(hours=2)
 """EC2 forgets an instance about an hour after it ended: of older ones it need not be asked."""
 NO_ROOM = re.compile(r"InsufficientInstanceCapacity|UnfulfillableCapacity|no Spot capacity|sufficient \S+ capacity")
-CAME = ("Launching", "Attaching")
-"""How the activity of an instance that came into the group begins."""
 NAMED_TYPE = re.compile(r"sufficient (\S+) capacity")
 TAKEN = re.compile(r"terminated or stopped|Spot (instance )?interruption", re.IGNORECASE)
 """The cause of a termination that the group did not want. A Spot interruption is told as an EC2 health check."""
@@ -108,7 +106,7 @@ def sighting(activity: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
             lost = bool(TAKEN.search(activity.get("Cause") or ""))
         return Sighting(time, zone, kind, LOST) if lost else None
     if groups.instance_of(activity):
-        return Sighting(time, zone, kind, GRANTED) if activity["Description"].startswith(CAME) else None
+        return Sighting(time, zone, kind, GRANTED) if activity["Description"].startswith(groups.LAUNCHED) else None
     message = activity.get("StatusMessage") or ""
     # Only a message that names On-Demand is about On-Demand; any other tells that the group does not get Spot.
     if activity["StatusCode"] != "Failed" or not NO_ROOM.search(message) or "On-Demand" in message.split(".")[0]:

@@ -72,7 +72,6 @@ class Steered:
     waiting: Sequence[str] = ()
     taken: Mapping[str, str] = field(default_factory=dict)
     target_groups: Sequence[str] = ()
-    max_size: int | None = None
     suspended: Collection[str] = ()
     busy: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -141,14 +140,13 @@ class Question:
     """What is steered, and how it is observed.
 
     ``names``: the groups, all that are ours if ``None``, narrowed by ``apps`` and ``environment``. ``notices``: instances
-    that were told to go, besides those that EC2 names. ``warned``: those that AWS recommends to leave.
+    that were told to go, besides those that EC2 names.
     """
 
     names: Collection[str] | None = None
     apps: Sequence[str] = ()
     environment: str | None = None
     notices: frozenset[str] = frozenset()
-    warned: frozenset[str] = frozenset()
     bands: market.Bands | None = None
     history_days: int = 0
     placement_scores: bool = False
@@ -162,8 +160,6 @@ class Region:
     market: Market
     states: Mapping[str, state.State]
     table_missing: str | None = None
-    told: frozenset[str] = frozenset()
-    warned: frozenset[str] = frozenset()
 
 
 def observe(clients: Clients, region: str, question: Question, cache: Cache) -> Region:
@@ -178,7 +174,7 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
     )
     told = frozenset(told) | question.notices
     if not found:
-        return Region((), Market(), {}, told=told, warned=question.warned)
+        return Region((), Market(), {})
     known, zones, states = side_by_side(
         lambda ask: ask(),
         (
@@ -191,7 +187,7 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
     offers = _market(clients, region, steered, question, cache)
     steered = side_by_side(partial(_with_health, clients.get("elbv2", region)), steered)
     missing = states if isinstance(states, str) else None
-    return Region(steered, offers, {} if missing else states, missing, told, question.warned)
+    return Region(steered, offers, {} if missing else states, missing)
 
 
 @Errors.common_error_handler("list the Spot requests that were told to go")
@@ -307,7 +303,6 @@ def _steered(
         waiting=tuple(sorted(waiting)),
         taken=taken,
         target_groups=tuple(raw.get("TargetGroupARNs", ())),
-        max_size=raw["MaxSize"],
         suspended=frozenset(one["ProcessName"] for one in raw.get("SuspendedProcesses", ())),
         busy="it is being deleted" if raw.get("Status") else None,
         raw=raw,
@@ -415,7 +410,6 @@ def observation_of(one: Steered, region: Region, remembered: remembering.Remembe
         on_demand_price=on_demand[0],
         on_demand_capacity=on_demand[1],
         lost=tuple(sorted(lost)),
-        warned=tuple(sorted({each.pool for each in one.instances if each.id in region.warned and each.pool})),
         since_change=None if changed is None else max(0.0, one.now - changed),
         paid=paid,
     )

@@ -32,7 +32,7 @@ class Observation:
 
     ``target``: the one in force; ``since_change``: seconds since it was set, ``None`` where it was long ago.
     ``instances`` and ``pools``: those of the fleet. ``lost`` and ``refused``: the pools that took an instance away (or
-    told one to go), or refused one, since ``memory`` was made; ``warned``: those that AWS recommends to leave.
+    told one to go), or refused one, since ``memory`` was made.
     ``on_demand_price``: of a unit for an hour, in the unit of the pools' prices; ``on_demand_capacity``: the units of one
     On-Demand Instance. ``paid``: the units of On-Demand that reservations and plans pay for already.
     ``lent``: units that the region carries for others, in the target besides its own demand.
@@ -47,7 +47,6 @@ class Observation:
     on_demand_capacity: int = 1
     lost: Sequence[str] = ()
     refused: Sequence[str] = ()
-    warned: Sequence[str] = ()
     since_change: float | None = None
     paid: int = 0
     lent: int = 0

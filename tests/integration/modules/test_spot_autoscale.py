@@ -147,7 +147,9 @@ def test_a_rebalance_recommendation_moves_nothing(sandbox, fresh, step):
     make(sandbox)
     settle(sandbox, step)
     before = set(spot_members(sandbox))
-    result = step(rebalances=sorted(before))
+    sandbox.post("/sandbox/rebalance", instance_ids=sorted(before))
+    advance(sandbox, 60)
+    result = step()
     assert not any(one["ended"] for one in result["decisions"]) and before <= set(spot_members(sandbox))
 
 

@@ -114,7 +114,7 @@ def test_what_is_not_given_leaves_the_tags_their_say():
     assert (made.act, made.release, made.lease_seconds, made.scalings) == (True, False, 0, {})
     question = made.question
     assert (question.names, question.apps, question.environment, question.bands) == (None, (), None, None)
-    assert (question.notices, question.warned, question.placement_scores) == (frozenset(), frozenset(), False)
+    assert (question.notices, question.placement_scores) == (frozenset(), False)
 
 
 def test_what_is_given_is_handed_on():
@@ -122,7 +122,6 @@ def test_what_is_given_is_handed_on():
         apps=["web"],
         environment="test",
         notices=["i-1"],
-        rebalances=["i-2"],
         min=0,
         on_demand_base=0,
         capacity_profile="cost",
@@ -136,7 +135,7 @@ def test_what_is_given_is_handed_on():
     )
     assert made.policy == {"profile": "cost", "fallback": "none", "on_demand_base": 0, "min": 0, "max": None}
     assert (made.question.apps, made.question.environment) == (("web",), "test")
-    assert (made.question.notices, made.question.warned) == ({"i-1"}, {"i-2"})
+    assert made.question.notices == {"i-1"}
     assert (made.question.history_days, made.question.placement_scores) == (7, True)
     assert (made.boot_seconds, made.run_seconds, made.lease_seconds) == (60, 10, 30)
     assert made.prometheus.url == "https://prometheus.example.com"

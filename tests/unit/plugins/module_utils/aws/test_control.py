@@ -279,6 +279,15 @@ def test_the_last_round_no_longer_relies_on_a_pool_to_say_yes(world):
     assert len(world.done("launch")) == len(outcome.decisions) == control.ROUNDS
 
 
+def test_only_the_last_round_is_narrowed(world, monkeypatch):
+    world.full = {A}
+    world.plan = [decided({A: 1})]
+    narrowed = []
+    monkeypatch.setattr(control, "_held_only", lambda seen: narrowed.append(len(world.decisions)) or seen)
+    only(world)
+    assert narrowed == [control.ROUNDS - 1]
+
+
 def test_in_the_last_round_only_pools_that_hold_something_are_left():
     """What is missing then comes as On-Demand: no pool has to say yes."""
     instances = [Instance("i-1", A, 1, NOW, True), Instance("i-2", B, 1, NOW, True, leaving=True)]
