@@ -163,9 +163,9 @@ def _policy(one: steering.Steered, options: Options) -> engine.Policy | str:
 
 
 def _held_only(observation: engine.Observation) -> engine.Observation:
-    """With no other pools than those that hold something: what is missing then comes as On-Demand."""
+    """With no other pools than those that hold something, and those full: what is missing then comes as On-Demand."""
     held = supply.units_of(one for one in observation.instances if not one.leaving)
-    return replace(observation, pools=[pool for pool in observation.pools if pool.id in held])
+    return replace(observation, pools=[replace(pool, full=True) for pool in observation.pools if pool.id in held])
 
 
 class _Step:

@@ -60,7 +60,8 @@ def figures(one: Steered, target: int, coming: int, on_demand: int) -> dict[str,
     for stays wanted, so that the group goes on asking for it too. ``on_demand``: what it will have of that, or its
     own rules would replace On-Demand by Spot.
     """
-    wanted = {"desired": max(one.counted, target - coming), "on_demand_base": on_demand}
+    least = one.raw.get("MinSize", 0)  # below it AWS takes no desired capacity: the group then asks for that much too
+    wanted = {"desired": max(one.counted, target - coming, least), "on_demand_base": on_demand}
     present = {"desired": one.desired, "on_demand_base": one.on_demand_base}
     return {name: value for name, value in wanted.items() if value != present[name]}
 

@@ -138,7 +138,7 @@ def _built(
     some: list[int] = []  # the pools that have any, in the order of their first unit
     while total < wanted:
         left = wanted - total
-        choice, least, added, risk_after = -1, float("inf"), 0.0, risk
+        choice, least, added, risk_after, chosen = -1, float("inf"), 0.0, risk, 0
         if terms.fallback:
             entry = terms.entry_price if on_demand >= held_on_demand else 0.0
             added = on_demand_size * (terms.on_demand_price + entry)
@@ -148,6 +148,10 @@ def _built(
         for index in range(count):
             one, size = pools[index], sizes[index]
             zone = one.pool.zone
+            if one.full:
+                size = min(size, held.get(one.pool.id, 0) - units[index])
+                if size <= 0:
+                    continue
             # The first instance of a zone or pool is always allowed: less than one cannot be had.
             if (zones.get(zone) and zones[zone] + size > per_zone) or (units[index] and units[index] + size > per_pool):
                 continue
@@ -171,7 +175,7 @@ def _built(
                 after = risk + one.hazard * n
             more = size * price + terms.risk_price * part * (after - risk)
             if more / useful < least:
-                choice, least, added, risk_after = index, more / useful, more, after
+                choice, least, added, risk_after, chosen = index, more / useful, more, after, size
         if choice < 0 and not terms.fallback:
             break
         cost += added
@@ -180,7 +184,7 @@ def _built(
             on_demand += on_demand_size
             total += on_demand_size
             continue
-        size, zone = sizes[choice], pools[choice].pool.zone
+        size, zone = chosen, pools[choice].pool.zone
         if not units[choice]:
             some.append(choice)
         units[choice] += size

@@ -50,7 +50,8 @@ TOGETHER_PRIOR = 4.0
 @dataclass(frozen=True, slots=True)
 class Pool:
     """A place to get Spot from. ``price`` is that of one unit of capacity for an hour; ``capacity`` the units of one
-    instance; ``price_ratio`` the price over its usual one; ``score`` 1 to 10; ``band`` 0 to 4; ``None`` is unknown."""
+    instance; ``price_ratio`` the price over its usual one; ``score`` 1 to 10; ``band`` 0 to 4; ``None`` is unknown.
+    ``full``: no more is to be asked of it than it holds."""
 
     id: str
     zone: str
@@ -60,6 +61,7 @@ class Pool:
     price_ratio: float | None = None
     score: int | None = None
     band: int | None = None
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,15 @@ class Memory:
 @dataclass(frozen=True, slots=True)
 class Prospect:
     """What a pool promises: ``hazard`` in losses an hour, the chance that it is ``open``; ``closed``: it is known to have
-    refused, or taken away, since it last gave; ``probe``: and it is time to ask it again."""
+    refused, or taken away, since it last gave; ``probe``: and it is time to ask it again; ``full``: it holds instances and
+    has refused more, or is not to be asked for more."""
 
     pool: Pool
     hazard: float
     open: float
     probe: bool = False
     closed: bool = False
+    full: bool = False
 
 
 def base_hazard(up_hours: float) -> float:
@@ -197,7 +201,8 @@ def prospects(pools: Iterable[Pool], memory: Memory, now: float, held: Iterable[
             share = (missing - 1 + opens[pool.id]) / (count - 1)
             hazard *= (CALM * SCARCE**share) ** min(1.0, up / SCARCE_HOURS)
         closed_since = record.closed_at is not None
-        found[pool.id] = Prospect(pool, hazard, opens[pool.id], probe_due(record, now), closed_since)
+        full = pool.full or (closed_since and pool.id in held)
+        found[pool.id] = Prospect(pool, hazard, opens[pool.id], probe_due(record, now), closed_since, full)
     return found
 
 

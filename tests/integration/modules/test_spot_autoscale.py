@@ -188,6 +188,35 @@ def test_through_a_drought_and_back(sandbox, fresh, step):
     assert now["on_demand"] == now["base"] == 2 and now["spot"] >= 6 and orphans(sandbox) == set()
 
 
+def test_pools_that_keep_what_they_gave_and_give_no_more_are_not_relied_on(sandbox, fresh, step):
+    """Spot runs on in some pools, none has room for more, and one is lost: On-Demand comes in the same step."""
+    make(sandbox, **{"spot.platform/max-zone-share": "0.5"})
+    settle(sandbox, step)
+    sandbox.post("/sandbox/capacity", region=REGION, room=0, interrupt=False)
+    kept, *lost = sorted(set(spot_members(sandbox).values()))
+    assert lost, "the share of a zone spreads them"
+    for zone, kind in lost:
+        sandbox.post("/sandbox/capacity", region=REGION, zone=zone, instance_type=kind, room=0)
+    advance(sandbox, 200)
+    assert set(spot_members(sandbox).values()) == {kept}
+    (decision,) = step()["decisions"]
+    assert decision["kind"] == "fallback" and decision["expected"] >= 8
+    advance(sandbox, 60)
+    assert serving(sandbox) >= 8 and set(spot_members(sandbox).values()) == {kept}
+
+
+def test_a_group_that_fell_below_its_minimum_is_filled_again(sandbox, fresh, step):
+    name = make(sandbox, **{"spot.platform/min": "8"})
+    sandbox.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=name, MinSize=8)
+    settle(sandbox, step)
+    dry(sandbox)
+    assert not step().get("failed")
+    advance(sandbox, 60)
+    assert serving(sandbox) >= 8
+    settle(sandbox, step)
+    assert figures(sandbox)["on_demand"] == figures(sandbox)["desired"] == 8 and orphans(sandbox) == set()
+
+
 def test_without_fallback_nothing_stands_in(sandbox, fresh, step):
     make(sandbox, **{"spot.platform/fallback": "none"})
     dry(sandbox)

@@ -293,7 +293,7 @@ def test_in_the_last_round_only_pools_that_hold_something_are_left():
     instances = [Instance("i-1", A, 1, NOW, True), Instance("i-2", B, 1, NOW, True, leaving=True)]
     pools = [Pool(name, name.partition("/")[0], 0.02) for name in (A, B)]
     seen = engine.Observation(NOW, 2, instances, pools, Memory(), 0.06)
-    assert [pool.id for pool in control._held_only(seen).pools] == [A]
+    assert [(pool.id, pool.full) for pool in control._held_only(seen).pools] == [(A, True)]
 
 
 def test_what_the_last_round_taught_is_remembered_and_nothing_more_is_asked_for(world):

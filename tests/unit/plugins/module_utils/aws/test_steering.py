@@ -157,6 +157,11 @@ def test_the_group_is_to_want_what_it_has(desired, base, coming, on_demand, want
     assert steering_groups.figures(one, 8, coming, on_demand) == wanted
 
 
+def test_the_desired_capacity_stays_within_the_groups_own_minimum():
+    one = steered([member("i-1")], [], desired=8, MinSize=4)
+    assert steering_groups.figures(one, 8, 6, 2) == {"desired": 4}
+
+
 def test_only_what_we_suspended_is_written_down():
     one = steered([], [], SuspendedProcesses=[{"ProcessName": "ScheduledActions"}])
     assert steering_groups.fighting(one) == ["AZRebalance", "AlarmNotification"]

@@ -217,3 +217,14 @@ def test_what_serves_is_never_taken_below_the_target(seed):
     assert left >= min(target, serving)
     whole = {pool.id: pool.capacity for pool in pools}
     assert all(units % whole[name] == 0 for name, units in moves.spot.items())
+
+
+@pytest.mark.parametrize("told", ["by the pool", "by its own refusal"])
+def test_of_a_pool_that_has_no_more_than_it_gave_no_more_is_asked(told):
+    """It keeps what it holds; what is missing comes from elsewhere, On-Demand in the end."""
+    pools = [replace(A, full=told == "by the pool")]
+    refused = ["a"] if told == "by its own refusal" else []
+    arguments = seen(running("a", 2), aged(a=48.0), target=5, pools=pools, refused=refused)
+    took = step(arguments, replace(STAKES, answered=True))
+    assert took.moves.spot == {} and took.moves.on_demand == 3 and took.moves.end == ()
+    assert took.best.spot == {"a": 2}
