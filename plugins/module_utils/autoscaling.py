@@ -45,8 +45,8 @@ def result_of(outcomes: Sequence[Outcome], explain: bool = False) -> dict[str, A
         "errors": errors,
         "activity": as_dicts(event for one in outcomes for event in events_of(one)),
         "diff": {
-            "before": {f"{one.name}@{one.region}": before_of(one) for one in changed},
-            "after": {f"{one.name}@{one.region}": after_of(one) for one in changed},
+            "before": {f"{one.group.key}@{one.region}": before_of(one) for one in changed},
+            "after": {f"{one.group.key}@{one.region}": after_of(one) for one in changed},
         },
     }
 
@@ -74,6 +74,7 @@ def decision_of(outcome: Outcome) -> dict[str, Any]:
     return {
         "group": outcome.name,
         "region": outcome.region,
+        "backend": group.kind,
         "app": group.app,
         "kind": kind_of(outcome),
         "changes": outcome.changed,
@@ -141,7 +142,9 @@ def after_of(outcome: Outcome) -> dict[str, Any]:
     found = before_of(outcome)
     if outcome.target is not None:
         found["target"] = outcome.target
-    if outcome.decisions and outcome.changed:
+    if outcome.group.fleet is not None:  # it has just the figures that it is told
+        found |= outcome.figures
+    elif outcome.decisions and outcome.changed:
         last: Decision = outcome.decisions[-1]
         found["desired"] = max(last.expected, last.target)
         found["on_demand_base"] = last.on_demand

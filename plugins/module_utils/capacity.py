@@ -12,7 +12,7 @@ from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.activity import Event
 from ansible_collections.spot.platform.plugins.module_utils.aws.capacity import Outcome
 from ansible_collections.spot.platform.plugins.module_utils.engine.allocation import Plan
-from ansible_collections.spot.platform.plugins.module_utils.engine.groups import EC2_FLEET
+from ansible_collections.spot.platform.plugins.module_utils.engine.groups import AUTO_SCALING_GROUP
 
 
 def result_of(outcome: Outcome) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def event_of(outcome: Outcome, result: dict[str, Any]) -> Event:
 
 def summary(outcome: Outcome, result: dict[str, Any]) -> str:
     """One sentence on what became of a group."""
-    what = f"{'Fleet' if outcome.wish.kind == EC2_FLEET else 'Group'} {outcome.wish.name} in {outcome.wish.region}"
+    what = f"{'Group' if outcome.wish.kind == AUTO_SCALING_GROUP else 'Fleet'} {outcome.wish.name} in {outcome.wish.region}"
     if outcome.error:
         return f"{what} could not be ensured: {outcome.error}"
     if result["plan"] is None:

@@ -11,7 +11,7 @@ module: spot_autoscale
 version_added: 0.1.0
 short_description: Take the next step of the capacity of many applications
 description:
-  - Takes one step for each Auto Scaling group that the platform manages. It says how much capacity the demand asks for, which
+  - Takes one step for each Auto Scaling group and fleet that the platform manages. It says how much capacity the demand asks for, which
     Spot pools to have it from, and how much On-Demand; launches what is missing, and ends what is no longer needed once what
     replaces it serves.
   - What Spot cannot give comes as On-Demand in the same step. On-Demand is given back when Spot serves in its place.
@@ -22,18 +22,24 @@ description:
     the group. The group replaces what it loses by itself while no controller runs.
   - The processes C(AZRebalance), C(AlarmNotification) and C(ScheduledActions) of the group would undo the decisions and are
     suspended; with O(state=released) they are resumed.
+  - An EC2 Fleet or Spot Fleet of the type C(maintain) is told how much Spot and On-Demand to keep, and launches by itself.
+    It chooses the pools by its own strategy, so no Spot is moved between pools; while On-Demand stands in, it goes on asking
+    for the Spot that is missing. What its pools refuse is read from its history, while it is short. It ends nothing of its
+    own choice, which C(ExcessCapacityTermination) among what is suspended says.
+  - The load balancer of a Spot Fleet is asked whether young instances serve; a Spot Fleet does not replace those that it
+    calls unhealthy later.
   - A group that fails does not keep the others from their step; the task fails at the end and names it.
 author:
   - The spot.platform developers (@spot-platform)
 options:
   groups:
     description:
-      - The groups to take the step for. Without it, all groups with the tag C(spot.platform/managed-by) in O(regions).
+      - The groups and fleets to take the step for. Without it, all with the tag C(spot.platform/managed-by) in O(regions).
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the Auto Scaling group.
+        description: Name of the Auto Scaling group, or the C(Name) tag of the fleet.
         type: str
         required: true
       region:
@@ -43,6 +49,12 @@ options:
     description: The regions in which to look for groups; by default that of the task. Not used with O(groups).
     type: list
     elements: str
+  kinds:
+    description: What to look for. Each kind of fleet is a call for all fleets of a region.
+    type: list
+    elements: str
+    choices: [auto_scaling_group, ec2_fleet, spot_fleet]
+    default: [auto_scaling_group, ec2_fleet, spot_fleet]
   apps:
     description: Only the groups of these applications. Not used with O(groups).
     type: list
@@ -253,6 +265,9 @@ notes:
     C(ec2:DescribeInstanceTypeOfferings), C(ec2:DescribeSpotInstanceRequests), C(ec2:DescribeSpotPriceHistory),
     C(ec2:DescribeSubnets), C(ec2:GetSpotPlacementScores), C(ec2:RunInstances), C(ec2:TerminateInstances),
     C(elasticloadbalancing:DescribeTargetHealth), C(iam:PassRole), C(pricing:GetProducts)."
+  - "Required IAM actions for fleets, by O(kinds): C(ec2:DescribeFleets), C(ec2:DescribeFleetHistory), C(ec2:ModifyFleet),
+    C(ec2:DescribeSpotFleetRequests), C(ec2:DescribeSpotFleetRequestHistory), C(ec2:ModifySpotFleetRequest),
+    C(ec2:DeleteTags)."
   - AWS asks for C(ec2:RunInstances), C(ec2:CreateTags) and C(iam:PassRole) of whoever launches by a fleet.
 extends_documentation_fragment:
   - amazon.aws.common.modules
@@ -316,6 +331,10 @@ decisions:
       description: Its region.
       type: str
       sample: us-east-1
+    backend:
+      description: What it is, V(auto_scaling_group), V(ec2_fleet) or V(spot_fleet).
+      type: str
+      sample: auto_scaling_group
     app:
       description: The application that it belongs to, null if it has no such tag.
       type: str
@@ -476,6 +495,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FA
 from ansible_collections.spot.platform.plugins.module_utils.aws.metrics import Prometheus
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import PROFILES
+from ansible_collections.spot.platform.plugins.module_utils.engine.groups import KINDS
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 
 NAMES = {"type": "list", "elements": "str", "default": []}
@@ -486,6 +506,7 @@ ARGUMENTS = {
         "options": {"name": {"type": "str", "required": True}, "region": {"type": "str"}},
     },
     "regions": {"type": "list", "elements": "str"},
+    "kinds": {"type": "list", "elements": "str", "choices": list(KINDS), "default": list(KINDS)},
     "apps": NAMES,
     "environment": {"type": "str"},
     "state": {"type": "str", "choices": ["steered", "released"], "default": "steered"},
@@ -528,6 +549,7 @@ def options_of(module: AnsibleAWSModule, clients: Clients, cache: Cache) -> cont
     bands = given["interruption_bands"] and market.interruption_bands(given["interruption_bands"], cache)
     return control.Options(
         question=Question(
+            kinds=tuple(given["kinds"]),
             apps=tuple(given["apps"]),
             environment=given["environment"],
             notices=frozenset(given["notices"]),

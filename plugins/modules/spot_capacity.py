@@ -10,8 +10,8 @@ module: spot_capacity
 version_added: 0.1.0
 short_description: Ensure groups of Spot Instances on the cheapest safe mix of pools
 description:
-  - Makes, changes and deletes groups of instances, Auto Scaling groups with a mixed instances policy or EC2 Fleets of
-    type maintain, for any number of applications and regions in one task.
+  - Makes, changes and deletes groups of instances, Auto Scaling groups with a mixed instances policy or EC2 Fleets and
+    Spot Fleets of type maintain, for any number of applications and regions in one task.
   - For each group it looks at the Spot market, chooses instance types and their weights so that the target costs least
     within the limits given, and says why.
   - The types of a group that stands are kept until others would save more than
@@ -46,9 +46,21 @@ options:
         description:
           - V(auto_scaling_group) is what fits most applications.
           - V(ec2_fleet) is for workers without a load balancer.
+          - V(spot_fleet) can have a load balancer, but does not ask it for the health of its instances.
+          - A fleet chooses pools by itself, with the strategy C(price-capacity-optimized). It keeps what is above its
+            capacity; what is to go is ended by M(spot.platform.spot_autoscale).
         type: str
-        choices: [auto_scaling_group, ec2_fleet]
+        choices: [auto_scaling_group, ec2_fleet, spot_fleet]
         default: auto_scaling_group
+      migrate:
+        description:
+          - Whether the application moves to this group, or with O(groups[].state=absent) away from it, where it has one of the
+            same name and another kind.
+          - The new one is made beside the old one, with the target of that. What goes is drained first. When the new one
+            serves, so that the old one may go, is for the caller to see; the playbook C(spot.platform.capacity_migrate) does.
+          - Without it, no group is made where there is one of the same name and another kind.
+        type: bool
+        default: false
       app:
         description: Application that the group belongs to.
         type: str
@@ -216,7 +228,7 @@ options:
       target_group_arns:
         description:
           - Target groups of a load balancer in which the instances are registered, and no others.
-          - Without it, those of a group that stands are left alone. Not for a fleet.
+          - Without it, those of a group that stands are left alone. Not for an EC2 Fleet. A Spot Fleet cannot change them.
         type: list
         elements: str
       health_check_type:
@@ -236,6 +248,12 @@ options:
           - Without it, a group that stands keeps what it has and a new one does not, since M(spot.platform.spot_autoscale) replaces
             what has its notice. A fleet cannot change it.
         type: bool
+      fleet_role:
+        description:
+          - ARN of the IAM role by which a Spot Fleet launches. A fleet cannot change it.
+          - Without it, a fleet that stands keeps the one it has and a new one takes C(aws-ec2-spot-fleet-tagging-role)
+            of the account, the role that AWS's console makes, with the managed policy C(AmazonEC2SpotFleetTaggingRole).
+        type: str
       tags:
         description:
           - Tags for the group, and for the instances of an Auto Scaling group, beside those of the platform.
@@ -268,13 +286,19 @@ options:
 notes:
   - "Required IAM actions: C(ec2:DescribeAvailabilityZones), C(ec2:DescribeInstanceTypeOfferings),
     C(ec2:DescribeInstanceTypes), C(ec2:DescribeLaunchTemplates), C(ec2:DescribeSpotPriceHistory),
-    C(ec2:DescribeSubnets), C(pricing:GetProducts), and C(ec2:GetSpotPlacementScores) where O(placement_scores) is set."
+    C(ec2:DescribeSubnets), C(autoscaling:DescribeAutoScalingGroups), C(ec2:DescribeFleets),
+    C(ec2:DescribeSpotFleetRequests), C(pricing:GetProducts), and C(ec2:GetSpotPlacementScores) where O(placement_scores) is set."
   - "Required IAM actions for Auto Scaling groups: C(autoscaling:AttachLoadBalancerTargetGroups),
     C(autoscaling:CreateAutoScalingGroup), C(autoscaling:CreateOrUpdateTags), C(autoscaling:DeleteAutoScalingGroup),
     C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DetachLoadBalancerTargetGroups),
     C(autoscaling:UpdateAutoScalingGroup)."
   - "Required IAM actions for EC2 Fleets: C(ec2:CreateFleet), C(ec2:CreateTags), C(ec2:DeleteFleets),
     C(ec2:DescribeFleets), C(ec2:ModifyFleet)."
+  - "Required IAM actions for Spot Fleets: C(ec2:CancelSpotFleetRequests), C(ec2:CreateTags),
+    C(ec2:DescribeSpotFleetRequests), C(ec2:ModifySpotFleetRequest), C(ec2:RequestSpotFleet), C(iam:PassRole) for
+    O(groups[].fleet_role), C(sts:GetCallerIdentity) without it; with O(groups[].migrate),
+    C(ec2:DescribeSpotFleetInstances), C(elasticloadbalancing:DeregisterTargets) and
+    C(elasticloadbalancing:DescribeTargetHealth)."
   - AWS also checks that the caller may launch from the launch template, with C(ec2:RunInstances), C(ec2:CreateTags)
     and, for its instance profile, C(iam:PassRole).
 extends_documentation_fragment:
@@ -478,7 +502,7 @@ from ansible_collections.spot.platform.plugins.module_utils.capacity import diff
 from ansible_collections.spot.platform.plugins.module_utils.engine.allocation import PROFILES, Limits
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import (
     AUTO_SCALING_GROUP,
-    EC2_FLEET,
+    KINDS,
     GroupSpec,
     Selection,
 )
@@ -487,7 +511,8 @@ GROUP = {
     "name": {"type": "str", "required": True},
     "region": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "kind": {"type": "str", "choices": [AUTO_SCALING_GROUP, EC2_FLEET], "default": AUTO_SCALING_GROUP},
+    "kind": {"type": "str", "choices": list(KINDS), "default": AUTO_SCALING_GROUP},
+    "migrate": {"type": "bool", "default": False},
     "app": {"type": "str", "required": True},
     "environment": {"type": "str", "required": True},
     "launch_template": {
@@ -522,6 +547,7 @@ GROUP = {
     "health_check_type": {"type": "str", "choices": ["EC2", "ELB"]},
     "health_check_grace_period": {"type": "int"},
     "capacity_rebalance": {"type": "bool"},
+    "fleet_role": {"type": "str"},
     "tags": {"type": "dict", "default": {}},
 }
 
@@ -546,7 +572,7 @@ def wish_of(options: dict[str, Any], default_region: str | None) -> Wish:
         raise ValueError("it has no region; give the group's option region or the module's")
     identity = tags.of(options["app"], options["environment"])
     spec = spec_of(options, region, identity) if options["state"] == "present" else None
-    return Wish(options["name"], region, options["kind"], identity, spec)
+    return Wish(options["name"], region, options["kind"], identity, spec, options["migrate"])
 
 
 def spec_of(options: dict[str, Any], region: str, identity: dict[str, str]) -> GroupSpec:
@@ -579,6 +605,7 @@ def spec_of(options: dict[str, Any], region: str, identity: dict[str, str]) -> G
                 "health_check_type",
                 "health_check_grace_period",
                 "capacity_rebalance",
+                "fleet_role",
             )
         },
     )

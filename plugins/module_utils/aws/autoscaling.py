@@ -16,6 +16,7 @@ from ansible_collections.spot.platform.plugins.module_utils import tags as ours
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.instances import describe_instances
+from ansible_collections.spot.platform.plugins.module_utils.engine.groups import AUTO_SCALING_GROUP
 
 FILTER_VALUES = 200
 """EC2 and Auto Scaling take at most this many values in one filter."""
@@ -40,6 +41,14 @@ class Group:
     @property
     def name(self) -> str:
         return self.raw["AutoScalingGroupName"]
+
+    @property
+    def kind(self) -> str:
+        return AUTO_SCALING_GROUP
+
+    @property
+    def subnets(self) -> set[str]:
+        return {one for one in self.raw.get("VPCZoneIdentifier", "").split(",") if one}
 
     @property
     def instance_ids(self) -> list[str]:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.spot.platform.plugins.module_utils.aws import fleets, groups, market
+from ansible_collections.spot.platform.plugins.module_utils.aws import fleets, groups, market, spot_fleets
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, AwsError, message
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import (
     AUTO_SCALING_GROUP,
     EC2_FLEET,
+    SPOT_FLEET,
     Decision,
     Group,
     GroupSpec,
@@ -27,20 +28,25 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.groups import
 )
 from ansible_collections.spot.platform.plugins.module_utils.engine.market import Offer
 
-BACKENDS: dict[str, Any] = {AUTO_SCALING_GROUP: groups, EC2_FLEET: fleets}
+BACKENDS: dict[str, Any] = {AUTO_SCALING_GROUP: groups, EC2_FLEET: fleets, SPOT_FLEET: spot_fleets}
 LOST_RACES = ("AlreadyExists", "AlreadyExistsFault")
 """What AWS answers where another run, or our own call that was repeated, made the group first."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for of one group: what it shall be, or with ``spec`` ``None`` that it be gone."""
+    """What is asked for of one group: what it shall be, or with ``spec`` ``None`` that it be gone.
+
+    ``migrate``: the application moves between this group and one of another kind and the same name: a new one is made
+    beside the old, and what goes is drained first.
+    """
 
     name: str
     region: str
     kind: str
     identity: Mapping[str, str]
     spec: GroupSpec | None
+    migrate: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Region:
-    """A region as far as its groups need it."""
+    """A region as far as its groups need it. ``present``: those that are there, and of those that are to be made also the
+    ones of the same name and another kind."""
 
     present: Mapping[tuple[str, str], Group]
     offers: Sequence[Offer] = ()
@@ -122,14 +129,19 @@ def observe(clients: Clients, region: str, wishes: Sequence[Wish], settings: Set
     specs = [wish.spec for wish in wishes if wish.spec]
     ec2 = clients.get("ec2", region)
 
-    def present() -> dict[tuple[str, str], Group]:
+    def look(names_of: Mapping[str, set[str]]) -> dict[tuple[str, str], Group]:
         return {
             (kind, name): group
             for kind, backend in BACKENDS.items()
-            for names in ([wish.name for wish in wishes if wish.kind == kind],)
-            if names
-            for name, group in backend.observe(clients.get(backend.SERVICE, region), names).items()
+            if names_of[kind]
+            for name, group in backend.observe(clients.get(backend.SERVICE, region), names_of[kind]).items()
         }
+
+    def present() -> dict[tuple[str, str], Group]:
+        asked = {kind: {wish.name for wish in wishes if wish.kind == kind} for kind in BACKENDS}
+        found = look(asked)
+        new = {wish.name for wish in wishes if wish.spec and (wish.kind, wish.name) not in found}
+        return {**look({kind: new - names for kind, names in asked.items()}), **found}
 
     if not specs:
         return Region(present())
@@ -167,7 +179,11 @@ def _present(clients: Clients, wish: Wish, region: Region, settings: Settings) -
         raise ValueError(f"there is no launch template {spec.template} in {spec.region}; make it first")
     subnets = [region.subnets[subnet] for subnet in spec.subnets if subnet in region.subnets]
     present = region.present.get((wish.kind, wish.name))
+    spec, place = _place(wish, spec, region) if present is None else (spec, ())
+    if wish.kind == SPOT_FLEET and present is None and spec.fleet_role is None:
+        spec = replace(spec, fleet_role=spot_fleets.default_role(clients.get("sts", wish.region)))
     decision = decide(spec, present, template, subnets, region.offers)
+    decision = replace(decision, reasons=(*place, *decision.reasons))
     if settings.act and present is not None and present.deleting:
         backend.delete(client, present, settings.timeout)  # what is left of it is in the way of a new one
     if decision.present is None and settings.act:
@@ -188,6 +204,28 @@ def _present(clients: Clients, wish: Wish, region: Region, settings: Settings) -
     return Outcome(wish, "updated" if decision.changes else "unchanged", decision, decision.present)
 
 
+def _place(wish: Wish, spec: GroupSpec, region: Region) -> tuple[GroupSpec, tuple[str, ...]]:
+    """What is to be made, and why: where the application has a group of another kind, as large as that one.
+
+    Raises ``ValueError`` where it has one and is not to migrate: two of them would serve the same.
+    """
+    for kind in BACKENDS:
+        other = region.present.get((kind, wish.name))
+        if kind == wish.kind or other is None or other.deleting or wish.identity.items() - other.tags.items():
+            continue
+        if not wish.migrate:
+            raise ValueError(
+                f"{wish.name} is there as {kind}, so no {wish.kind} is made beside it; run "
+                f"spot.platform.capacity_migrate to move it, or ask for kind {kind}"
+            )
+        if other.policy is None or other.policy.unit != spec.unit:
+            counted = other.policy.unit if other.policy else "nothing that is known"
+            raise ValueError(f"{wish.name} counts {counted} as {kind}: it must count {spec.unit} before it migrates")
+        target = min(max(other.policy.target, spec.minimum), spec.maximum)
+        return replace(spec, target=target), (f"it takes the place of the {kind}, whose target is {target}",)
+    return spec, ()
+
+
 def _absent(clients: Clients, wish: Wish, region: Region, settings: Settings) -> Outcome:
     backend = BACKENDS[wish.kind]
     present = region.present.get((wish.kind, wish.name))
@@ -195,5 +233,7 @@ def _absent(clients: Clients, wish: Wish, region: Region, settings: Settings) ->
         return Outcome(wish, "absent")
     check_owner(wish.name, wish.identity, present)
     if settings.act:
+        if wish.migrate:
+            backend.drain(clients, wish.region, present, settings.timeout)
         backend.delete(clients.get(backend.SERVICE, wish.region), present, settings.timeout)
     return Outcome(wish, "deleted", present=present)

@@ -17,8 +17,13 @@ from functools import partial
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
-from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, metrics, state, steering
-from ansible_collections.spot.platform.plugins.module_utils.aws import steering_groups as acting
+from ansible_collections.spot.platform.plugins.module_utils.aws import (
+    metrics,
+    state,
+    steering,
+    steering_fleets,
+    steering_groups,
+)
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
@@ -26,8 +31,19 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.launches import 
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine import memory as remembering
 from ansible_collections.spot.platform.plugins.module_utils.engine import supply
+from ansible_collections.spot.platform.plugins.module_utils.engine.groups import (
+    AUTO_SCALING_GROUP,
+    EC2_FLEET,
+    SPOT_FLEET,
+)
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 
+BACKENDS: dict[str, Any] = {
+    AUTO_SCALING_GROUP: steering_groups,
+    EC2_FLEET: steering_fleets,
+    SPOT_FLEET: steering_fleets,
+}
+"""How each kind is acted on."""
 ROUNDS = 4
 """How often a step decides at most; the last round no longer relies on a pool to say yes."""
 LEASE_SECONDS = 120.0
@@ -111,7 +127,7 @@ def step_region(
     def work(one: steering.Steered) -> Outcome:
         if options.release:
             return _release(clients, one, options.act)
-        policy = policies[one.name]
+        policy = policies[one.key]
         if isinstance(policy, str):
             return Outcome(region, one, one.name, error=policy)
         return _Step(clients, one, policy, seen, options, cache).take()
@@ -126,18 +142,22 @@ def _policies(
     clients: Clients, region: str, steered: Sequence[steering.Steered], options: Options, cache: Cache
 ) -> dict[str, engine.Policy | str]:
     """The policy of each, with the values of its metrics; or what is wrong with it."""
-    found = {one.name: _policy(one, options) for one in steered}
+    alike: dict[str, list[steering.Steered]] = {}
+    for one in steered:
+        alike.setdefault(one.name, []).append(one)
+    found = {one.key: _policy(one, alike[one.name], options) for one in steered}
     watched = {
-        one.name: metrics.Watch(
+        one.key: metrics.Watch(
             region=region,
             scaling=policy.scaling,
             serving=sum(each.capacity for each in one.instances if each.serving),
-            group=one.name,
+            group=one.name if one.kind == AUTO_SCALING_GROUP else None,
+            instances=[] if one.kind == AUTO_SCALING_GROUP else [each.id for each in one.instances],
             target_group=next(iter(one.target_groups), None),
             names={"app": one.app or "", "environment": one.tags.get(ours.ENVIRONMENT, "")},
         )
         for one in steered
-        if isinstance(policy := found[one.name], engine.Policy) and policy.scaling.metrics
+        if isinstance(policy := found[one.key], engine.Policy) and policy.scaling.metrics
     }
     if watched:
         now = max(one.now for one in steered)
@@ -148,6 +168,7 @@ def _policies(
 
 def _release(clients: Clients, one: steering.Steered, act: bool) -> Outcome:
     """Resume what was suspended."""
+    acting = BACKENDS[one.kind]
     try:
         processes = acting.resume(clients, one) if act else acting.suspended(one)
         return Outcome(one.region, one, one.name, resumed=tuple(processes), released=True)
@@ -155,9 +176,18 @@ def _release(clients: Clients, one: steering.Steered, act: bool) -> Outcome:
         return Outcome(one.region, one, one.name, error=str(error))
 
 
-def _policy(one: steering.Steered, options: Options) -> engine.Policy | str:
+def _policy(
+    one: steering.Steered, alike: Sequence[steering.Steered], options: Options
+) -> engine.Policy | str:
+    """The policy of one, or what is wrong with it. Where several are called ``alike``, the application migrates: until
+    one of them is gone, all keep the largest of their targets, for what is measured is split between them."""
     try:
-        return steering.policy_of(one, options.policy, options.scalings.get(one.app or ""), options.boot_seconds)
+        scaling = options.scalings.get(one.app or "") if len(alike) == 1 else None
+        policy = steering.policy_of(one, options.policy, scaling, options.boot_seconds)
+        if len(alike) > 1:
+            target = max(each.number(ours.TARGET) for each in alike)
+            policy = replace(policy, scaling=Scaling(target, target, unit=policy.scaling.unit))
+        return policy
     except ValueError as error:
         return str(error)
 
@@ -182,6 +212,7 @@ class _Step:
     ) -> None:
         self.clients = clients
         self.one = one
+        self.acting = BACKENDS[one.kind]
         self.policy = policy
         self.seen = seen
         self.options = options
@@ -191,7 +222,7 @@ class _Step:
         self.launched: list[Launched] = []
         self.attached: list[str] = []
         self.ended: list[str] = []
-        self.problems: list[str] = []
+        self.problems = [f"it launches nothing: {one}" for one in one.troubles]
 
     @property
     def now(self) -> float:
@@ -211,7 +242,7 @@ class _Step:
             return self._outcome((), notes=(f"nothing is changed: {one.busy}",))
         if one.now - one.created < steering.NEW:
             return self._outcome((), notes=("the group is new and launches its first instances by itself",))
-        held = self.seen.states.get(one.name)
+        held = self.seen.states.get(one.key)
         remembered = remembering.read(held.memory if held else None)
         observation = steering.observation_of(one, self.seen, remembered, 0)
         decision = self._decide(observation)
@@ -237,7 +268,7 @@ class _Step:
         Nobody can know who else acts then: to add what is missing is safe, to end something is not.
         """
         decision = engine.decide(observation, self.policy)
-        if self.one.name in self.seen.states or not decision.moves.end:
+        if self.one.key in self.seen.states or not decision.moves.end:
             return decision
         kept = [one for one in observation.instances if one.id in decision.moves.end and not one.leaving]
         on_demand = decision.on_demand + sum(one.capacity for one in kept if one.pool is None)
@@ -259,8 +290,8 @@ class _Step:
         return bool(
             decision.acts
             or self._attachable(decision)
-            or acting.fighting(self.one)
-            or acting.figures(self.one, decision.target, self._loose(), decision.on_demand)
+            or self.acting.fighting(self.one)
+            or self.acting.figures(self.one, decision, self._loose())
             or decision.target != self.one.number(ours.TARGET)
         )
 
@@ -284,7 +315,7 @@ class _Step:
     def _planned(self, decision: engine.Decision) -> Outcome:
         """What would be done, in check mode."""
         orders = tuple(
-            Launched(order, {f"planned-{number}": ""}) for number, order in enumerate(self._orders(decision))
+            Launched(order, {f"planned-{number}": ""}) for number, order in enumerate(self.acting.orders(self.one, decision))
         )
         coming = self._loose() + sum(order.order.units for order in orders)
         return Outcome(
@@ -295,8 +326,8 @@ class _Step:
             launched=orders,
             attached=tuple(self._attachable(decision)),
             ended=decision.moves.end,
-            suspended=tuple(acting.fighting(self.one)),
-            figures=acting.figures(self.one, decision.target, coming, decision.on_demand),
+            suspended=tuple(self.acting.fighting(self.one)),
+            figures=self.acting.figures(self.one, decision, coming),
             target=decision.target if decision.target != self.one.number(ours.TARGET) else None,
         )
 
@@ -307,7 +338,7 @@ class _Step:
         if waited + POLL_SECONDS > self.options.lease_seconds:
             return self._outcome((decision,), notes=(f"{note}: this one leaves it to it",))
         time.sleep(POLL_SECONDS)
-        question = replace(self.options.question, names=[self.one.name])
+        question = replace(self.options.question, names=[self.one.name], kinds=[self.one.kind])
         seen = steering.observe(self.clients, self.one.region, question, self.cache)
         if not seen.steered:
             return self._outcome((), notes=("the group has gone",))
@@ -324,14 +355,14 @@ class _Step:
     ) -> Outcome:
         """Act on the decision, and decide again on what was refused, until nothing more is."""
         decisions = self.decisions = [decision]
-        suspended = acting.fighting(self.one)
+        suspended = self.acting.fighting(self.one)
         changed_target = decision.target if decision.target != self.one.number(ours.TARGET) else None
         figures: dict[str, int] = {}
         try:
             if changed_target is not None:
-                acting.tag(self.clients, self.one, {ours.TARGET: str(changed_target)})
+                self.acting.tag(self.clients, self.one, {ours.TARGET: str(changed_target)})
             if suspended:
-                acting.suspend(self.clients, self.one, suspended)
+                self.acting.suspend(self.clients, self.one, suspended)
             for number in range(1, ROUNDS + 1):
                 refused = self._launch(decision)
                 if not refused or number == ROUNDS:
@@ -351,13 +382,6 @@ class _Step:
                     self.problems.append("the lease ran out before the step was done: another controller may have acted")
         return self._outcome(tuple(decisions), (), tuple(suspended), figures, changed_target)
 
-    def _orders(self, decision: engine.Decision) -> list[Order]:
-        one, moves = self.one, decision.moves
-        orders = [Order(pool, units, one.weights, one.subnets) for pool, units in sorted(moves.spot.items())]
-        if moves.on_demand:
-            orders.append(Order(None, moves.on_demand, one.weights, one.subnets))
-        return orders
-
     def _launch(self, decision: engine.Decision) -> list[str]:
         """Launch what the decision asks for, side by side; returns the pools that gave less than was asked for."""
         tags = {
@@ -367,7 +391,7 @@ class _Step:
         }
         client = self.clients.get("ec2", self.one.region)
         made = side_by_side(
-            partial(launch, client, template=self.one.template, tags=tags), self._orders(decision)
+            partial(launch, client, template=self.one.template, tags=tags), self.acting.orders(self.one, decision)
         )
         self.launched += made
         self.problems += dict.fromkeys(one.refusal for one in made if one.wrong and one.refusal not in self.problems)
@@ -399,7 +423,7 @@ class _Step:
         self, observation: engine.Observation, decision: engine.Decision, refused: Sequence[str]
     ) -> engine.Decision:
         """The last decision, with what its own round taught: nothing more is asked for on it."""
-        if not (refused or decision.moves.spot or decision.moves.on_demand):
+        if not self.launched or not (refused or decision.moves.spot or decision.moves.on_demand):
             return decision
         after = self._after(observation, decision, refused)
         last = self._decide(after)
@@ -419,36 +443,26 @@ class _Step:
         new = [name for made in self.launched for name in made.instances]
         if new and not running(self.clients.get("ec2", region), new, self.options.run_seconds):
             new = []  # found by their tag, and attached, at the next step
-        figures = acting.figures(one, decision.target, sum(units[name] for name in coming), decision.on_demand)
+        figures = self.acting.figures(one, decision, sum(units[name] for name in coming))
         if figures:
-            acting.set_figures(self.clients, one, figures)
+            self.acting.set_figures(self.clients, one, figures)
         ready = [*self._attachable(decision), *new]
         if ready:
-            acting.attach(self.clients, one, ready)
+            self.acting.attach(self.clients, one, ready)
             self.attached += ready
         if decision.moves.end:
-            acting.end(self.clients, one, decision.moves.end)
+            self.acting.end(self.clients, one, decision.moves.end)
             self.ended += decision.moves.end
         if ready or self.ended:
             figures |= self._in_line(decision, sum(units[name] for name in coming if name not in ready))
         return figures
 
     def _in_line(self, decision: engine.Decision, coming: int) -> dict[str, int]:
-        """Look at the group again: AWS counts weights in its own way when instances come and go."""
-        (found,) = autoscaling.groups(self.clients, self.one.region, [self.one.name]) or (None,)
-        if found is None:
-            return {}
-        counted = sum(autoscaling.weight(each) for each in found.raw["Instances"] if steering.counts(each))
-        one = replace(
-            self.one,
-            desired=found.raw["DesiredCapacity"],
-            on_demand_base=found.on_demand_base,
-            counted=counted,
-            raw=found.raw,
-        )
-        figures = acting.figures(one, decision.target, coming, decision.on_demand)
+        """Set the figures right by what the group has now."""
+        one = self.acting.again(self.clients, self.one)
+        figures = self.acting.figures(one, decision, coming) if one else {}
         if figures:
-            acting.set_figures(self.clients, one, figures)
+            self.acting.set_figures(self.clients, one, figures)
         return figures
 
     def _memory(

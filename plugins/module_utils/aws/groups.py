@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Auto Scaling groups: as they are in AWS, turned into `Group`, and a `Group` turned into calls.
 
-A backend, as ``fleets`` is another: ``observe``, ``create``, ``update``, ``delete``.
+A backend, as ``fleets`` is another: ``observe``, ``create``, ``update``, ``drain``, ``delete``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.waiter import BaseWaiterFactory, custom_waiter_config
 from ansible_collections.spot.platform.plugins.module_utils import tags
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import Group, Policy, Subnet
 
@@ -37,7 +38,14 @@ class _Waiters(BaseWaiterFactory):
     @property
     def _waiter_model_data(self) -> dict[str, Any]:
         none_left = {"matcher": "path", "argument": "length(AutoScalingGroups) == `0`", "expected": True}
+        empty = {"matcher": "path", "argument": "length(AutoScalingGroups[].Instances[]) == `0`", "expected": True}
         return {
+            "group_empty": {
+                "operation": "DescribeAutoScalingGroups",
+                "delay": 2,
+                "maxAttempts": 300,
+                "acceptors": [{"state": "success", **empty}],
+            },
             "group_deleted": {
                 "operation": "DescribeAutoScalingGroups",
                 "delay": 2,
@@ -254,6 +262,15 @@ def _tags(name: str, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
+def drain(clients: Clients, region: str, present: Group, timeout: int) -> None:
+    """Take the group down to nothing, and wait at most ``timeout`` seconds until its instances are drained and gone."""
+    client = clients.get(SERVICE, region)
+    if not present.deleting:
+        none = {"MinSize": 0, "MaxSize": 0, "DesiredCapacity": 0}
+        update_auto_scaling_group(client, {"AutoScalingGroupName": present.id, **none})
+    wait_until_empty(client, present.id, timeout)
+
+
 def delete(client: Any, present: Group, timeout: int) -> None:
     """Delete the group with its instances, and wait at most ``timeout`` seconds until it is gone."""
     if not present.deleting:
@@ -295,6 +312,13 @@ def create_or_update_tags(client: Any, wanted: Sequence[Mapping[str, Any]]) -> N
 def delete_auto_scaling_group(client: Any, name: str) -> None:
     """DeleteAutoScalingGroup, its instances with it."""
     client.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+
+
+@Errors.common_error_handler("wait until the Auto Scaling group is empty")
+def wait_until_empty(client: Any, name: str, timeout: int) -> None:
+    """Polls DescribeAutoScalingGroups."""
+    waiter = _Waiters().get_waiter(client, "group_empty")
+    waiter.wait(AutoScalingGroupNames=[name], WaiterConfig=custom_waiter_config(timeout))
 
 
 @Errors.common_error_handler("wait until the Auto Scaling group is deleted")

@@ -5,20 +5,27 @@
 
 A region is asked once for each kind of thing, however many applications it has: groups, instances, Spot requests that
 were told to go, prices, and what the table remembers. Only the health of targets is asked for by group, and only while
-the group has instances so young that it is not clear that they serve.
+the group has instances so young that it is not clear that they serve, and what a fleet is refused, while it is short.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
-from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, groups, market, state
+from ansible_collections.spot.platform.plugins.module_utils.aws import (
+    autoscaling,
+    groups,
+    market,
+    state,
+    steered_fleets,
+)
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import DAY, Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.instances import (
     HEALTHY,
@@ -29,6 +36,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.instances import
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine import memory as remembering
 from ansible_collections.spot.platform.plugins.module_utils.engine import risk, supply
+from ansible_collections.spot.platform.plugins.module_utils.engine.groups import AUTO_SCALING_GROUP
 from ansible_collections.spot.platform.plugins.module_utils.engine.market import Offer
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 
@@ -52,7 +60,9 @@ class Steered:
 
     ``counted``: the capacity that AWS counts towards ``desired``, whatever state it is in. ``subnets``: by zone.
     ``weights``: the units of an instance of each type that it may launch. ``loose``: the instances that were launched for
-    it and are not attached yet, ``waiting``: those of them that run. ``taken``: Spot Instances that EC2 took away within the last hour, by id, with their pool.
+    it and are not attached yet, ``waiting``: those of them that run. ``taken``: Spot Instances that EC2 took away within
+    the last hour, by id, with their pool. Of a fleet, ``refused``: the pools that gave nothing lately; ``troubles``: what
+    keeps it from launching at all.
     """
 
     name: str
@@ -74,7 +84,15 @@ class Steered:
     target_groups: Sequence[str] = ()
     suspended: Collection[str] = ()
     busy: str | None = None
+    refused: Collection[str] = ()
+    troubles: Sequence[str] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    fleet: steered_fleets.Fleet | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """By what it is remembered: while an application migrates, a group and a fleet have the same name."""
+        return key_of(self.name, self.kind)
 
     @property
     def app(self) -> str | None:
@@ -93,6 +111,10 @@ class Steered:
         if found is None:
             raise ValueError(f"{self.name} has no tag {tag}: apply spot.platform.spot_capacity to it first")
         return found
+
+
+def key_of(name: str, kind: str) -> str:
+    return name if kind == AUTO_SCALING_GROUP else f"{name}/{kind}"
 
 
 @dataclass(frozen=True)
@@ -139,11 +161,12 @@ def pool_id(zone: str, instance_type: str) -> str:
 class Question:
     """What is steered, and how it is observed.
 
-    ``names``: the groups, all that are ours if ``None``, narrowed by ``apps`` and ``environment``. ``notices``: instances
-    that were told to go, besides those that EC2 names.
+    ``names``: the groups, all that are ours if ``None``, narrowed by ``apps`` and ``environment``. ``kinds``: of groups
+    and fleets; each is a call. ``notices``: instances that were told to go, besides those that EC2 names.
     """
 
     names: Collection[str] | None = None
+    kinds: Sequence[str] = (AUTO_SCALING_GROUP,)
     apps: Sequence[str] = ()
     environment: str | None = None
     notices: frozenset[str] = frozenset()
@@ -165,29 +188,48 @@ class Region:
 def observe(clients: Clients, region: str, question: Question, cache: Cache) -> Region:
     """All that is steered in ``region``. Raises `AwsError`."""
     ec2 = clients.get("ec2", region)
-    found, told = side_by_side(
+    told, *parts = side_by_side(
         lambda ask: ask(),
         (
-            lambda: autoscaling.groups(clients, region, question.names, question.apps, question.environment),
             lambda: describe_marked_spot_requests(ec2),
+            *(partial(_found, clients, region, question, kind) for kind in question.kinds),
         ),
     )
     told = frozenset(told) | question.notices
+    found = [one for part in parts for one in part]
     if not found:
         return Region((), Market(), {})
-    known, zones, states = side_by_side(
+    auto_scaling = [one for one in found if isinstance(one, autoscaling.Group)]
+    fleets = [one for one in found if isinstance(one, steered_fleets.Fleet)]
+    known, members, zones, states = side_by_side(
         lambda ask: ask(),
         (
-            lambda: _instances(clients, region, found),
+            lambda: _instances(clients, region, auto_scaling),
+            lambda: _members(ec2, fleets),
             lambda: _zones(ec2, found, cache),
             lambda: _states(clients, region, found),
         ),
     )
-    steered = [_steered(group, known, zones, told) for group in found]
+    missing = states if isinstance(states, str) else None
+    states = {} if missing else states
+    steered = [
+        *(_steered(group, known, zones, told) for group in auto_scaling),
+        *(_steered_fleet(fleet, members.get(fleet.id, ()), zones, told) for fleet in fleets),
+    ]
     offers = _market(clients, region, steered, question, cache)
     steered = side_by_side(partial(_with_health, clients.get("elbv2", region)), steered)
-    missing = states if isinstance(states, str) else None
-    return Region(steered, offers, {} if missing else states, missing)
+    steered = side_by_side(partial(_with_refusals, ec2, states), steered)
+    return Region(steered, offers, states, missing)
+
+
+def _found(
+    clients: Clients, region: str, question: Question, kind: str
+) -> Sequence[autoscaling.Group | steered_fleets.Fleet]:
+    """The groups or fleets of a kind."""
+    asked = (question.names, question.apps, question.environment)
+    if kind == AUTO_SCALING_GROUP:
+        return autoscaling.groups(clients, region, *asked)
+    return steered_fleets.fleets(clients.get("ec2", region), kind, *asked)
 
 
 @Errors.common_error_handler("list the Spot requests that were told to go")
@@ -201,6 +243,8 @@ def describe_marked_spot_requests(client: Any) -> list[str]:
 
 def _instances(clients: Clients, region: str, found: Sequence[autoscaling.Group]) -> dict[str, dict[str, Any]]:
     """The instances of the groups, those that ended lately too, by id."""
+    if not found:
+        return {}
     filters = [{"Name": f"tag:{ours.MANAGED_BY}", "Values": ["spot.platform"]}]
     for tag in (ours.ENVIRONMENT, ours.APP):
         values = sorted({group.tags.get(tag, "") for group in found})
@@ -212,9 +256,20 @@ def _instances(clients: Clients, region: str, found: Sequence[autoscaling.Group]
     return {**known, **(autoscaling.instances(clients, region, others) if others else {})}
 
 
-def _zones(ec2: Any, found: Sequence[autoscaling.Group], cache: Cache) -> dict[str, str]:
-    """The zone of each subnet of the groups; a subnet never changes its zone."""
-    wanted = sorted({one for group in found for one in group.raw.get("VPCZoneIdentifier", "").split(",") if one})
+def _members(ec2: Any, fleets: Sequence[steered_fleets.Fleet]) -> dict[str, list[dict[str, Any]]]:
+    """The instances of the fleets, those that ended lately too, by the fleet's id: AWS tags them with it."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kind, tag in steered_fleets.MEMBER_TAGS.items():
+        ids = sorted(fleet.id for fleet in fleets if fleet.kind == kind)
+        for part in chunks(ids, autoscaling.FILTER_VALUES):
+            for one in describe_instances(ec2, [{"Name": f"tag:{tag}", "Values": list(part)}]):
+                found.setdefault(one["tags"][tag], []).append(one)
+    return found
+
+
+def _zones(ec2: Any, found: Sequence[autoscaling.Group | steered_fleets.Fleet], cache: Cache) -> dict[str, str]:
+    """The zone of each subnet; a subnet never changes its zone."""
+    wanted = sorted({subnet for one in found for subnet in one.subnets})
 
     def ask() -> dict[str, str]:
         return {one: subnet.zone for one, subnet in groups.subnets(ec2, wanted).items()}
@@ -222,11 +277,13 @@ def _zones(ec2: Any, found: Sequence[autoscaling.Group], cache: Cache) -> dict[s
     return cache.remember(["zones of subnets", ec2.meta.region_name, wanted], DAY, ask)
 
 
-def _states(clients: Clients, region: str, found: Sequence[autoscaling.Group]) -> dict[str, state.State] | str:
+def _states(
+    clients: Clients, region: str, found: Sequence[autoscaling.Group | steered_fleets.Fleet]
+) -> dict[str, state.State] | str:
     """What the tables of the groups' environments remember; or why they do not."""
     by_environment: dict[str, list[str]] = {}
-    for group in found:
-        by_environment.setdefault(group.tags.get(ours.ENVIRONMENT, ""), []).append(group.name)
+    for one in found:
+        by_environment.setdefault(one.tags.get(ours.ENVIRONMENT, ""), []).append(key_of(one.name, one.kind))
     client = clients.get("dynamodb", region)
     try:
         return {
@@ -284,10 +341,9 @@ def _steered(
         for name, one in members.items()
         if name not in known and counts(one)
     ]
-    subnets = [one for one in raw.get("VPCZoneIdentifier", "").split(",") if one in zones]
     return Steered(
         name=group.name,
-        kind="auto_scaling_group",
+        kind=group.kind,
         region=group.region,
         tags=group.tags,
         now=float(int(now)),
@@ -297,15 +353,58 @@ def _steered(
         counted=sum(autoscaling.weight(one) for one in raw["Instances"] if counts(one)),
         template=policy.get("LaunchTemplateSpecification", {}),
         weights=weights,
-        subnets={zones[one]: one for one in reversed(sorted(subnets))},
+        subnets=_by_zone(group.subnets, zones),
         instances=tuple(sorted(instances, key=lambda one: (one.launched_at, one.id))),
         loose=frozenset(one.id for one in instances) - members.keys(),
         waiting=tuple(sorted(waiting)),
         taken=taken,
         target_groups=tuple(raw.get("TargetGroupARNs", ())),
         suspended=frozenset(one["ProcessName"] for one in raw.get("SuspendedProcesses", ())),
-        busy="it is being deleted" if raw.get("Status") else None,
+        busy="it is being deleted" if raw.get("Status") or not raw["MaxSize"] else None,
         raw=raw,
+    )
+
+
+def _by_zone(subnets: Iterable[str], zones: Mapping[str, str]) -> dict[str, str]:
+    """One subnet of each zone."""
+    return {zones[one]: one for one in sorted(subnets, reverse=True) if one in zones}
+
+
+def _steered_fleet(
+    fleet: steered_fleets.Fleet,
+    members: Iterable[Mapping[str, Any]],
+    zones: Mapping[str, str],
+    told: Collection[str],
+) -> Steered:
+    """A fleet with its instances: what runs, serves."""
+    now, weights = float(int(fleet.now.timestamp())), fleet.weights
+    instances, taken = [], {}
+    for one in members:
+        name, pool, running = one["instance_id"], pool_of(one), one["state"]["name"]
+        if running in autoscaling.RUNNING:
+            launched = autoscaling.moment(one["launch_time"]).timestamp()
+            capacity = weights.get(one["instance_type"], 1)
+            instances.append(supply.Instance(name, pool, capacity, launched, running == "running", name in told))
+        elif pool and one.get("state_reason", {}).get("code") in TAKEN:
+            taken[name] = pool
+    return Steered(
+        name=fleet.name,
+        kind=fleet.kind,
+        region=fleet.region,
+        tags=fleet.tags,
+        now=now,
+        created=fleet.created.timestamp(),
+        desired=fleet.desired,
+        on_demand_base=fleet.on_demand_base,
+        counted=sum(one.capacity for one in instances),
+        template=fleet.template,
+        weights=weights,
+        subnets=_by_zone(fleet.subnets, zones),
+        instances=tuple(sorted(instances, key=lambda one: (one.launched_at, one.id))),
+        taken=taken,
+        target_groups=fleet.target_groups,
+        busy=None if fleet.state == steered_fleets.ACTIVE else f"it is {fleet.state}",
+        fleet=fleet,
     )
 
 
@@ -358,6 +457,21 @@ def _with_health(elbv2: Any, one: Steered) -> Steered:
     )
 
 
+def _with_refusals(ec2: Any, states: Mapping[str, state.State], one: Steered) -> Steered:
+    """With what its pools refused, where it is a fleet that has less Spot than it is to keep."""
+    spot = sum(each.capacity for each in one.instances if each.pool)
+    if one.fleet is None or one.busy or spot >= one.desired - one.on_demand_base:
+        return one
+    held = states.get(one.key)
+    learned = remembering.read(held.memory if held else None).memory.at or one.now - YOUNG
+    since = min(learned, one.now - steered_fleets.PATIENCE)
+    pools = [(zone, name) for zone in one.subnets for name in one.weights]
+    found = steered_fleets.refusals(ec2, one.fleet, pools, datetime.fromtimestamp(since, timezone.utc))
+    gave = {each.pool for each in one.instances if each.launched_at >= since}
+    refused = frozenset(pool_id(*pool) for pool in found.pools) - gave
+    return replace(one, refused=refused, troubles=found.troubles)
+
+
 def policy_of(one: Steered, given: Mapping[str, Any], scaling: Scaling | None, boot_seconds: float) -> engine.Policy:
     """The policy in the tags, with what is ``given`` (and not ``None``) before it; raises ``ValueError`` for a bad tag."""
 
@@ -386,6 +500,8 @@ def policy_of(one: Steered, given: Mapping[str, Any], scaling: Scaling | None, b
         fallback=fallback == "on_demand",
         most_of_zone=most_of_zone,
         outage_hours=(boot_seconds + engine.ASK_AGAIN / 2) / risk.HOUR,
+        answered=one.kind == AUTO_SCALING_GROUP,
+        fleet=one.kind != AUTO_SCALING_GROUP,
     )
 
 
@@ -410,6 +526,7 @@ def observation_of(one: Steered, region: Region, remembered: remembering.Remembe
         on_demand_price=on_demand[0],
         on_demand_capacity=on_demand[1],
         lost=tuple(sorted(lost)),
+        refused=tuple(sorted(one.refused)),
         since_change=None if changed is None else max(0.0, one.now - changed),
         paid=paid,
     )

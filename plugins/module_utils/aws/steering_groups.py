@@ -6,6 +6,8 @@
 The group stays what AWS and people look at: health checks, target groups, deployments. It goes on replacing what it
 loses, by its own means, while no controller runs; `figures` sees to it that it has no reason to do anything else.
 
+A backend of `control`, as ``steering_fleets`` is another.
+
 Required IAM actions: ``autoscaling:AttachInstances``, ``autoscaling:TerminateInstanceInAutoScalingGroup``,
 ``autoscaling:UpdateAutoScalingGroup``, ``autoscaling:SuspendProcesses``, ``autoscaling:ResumeProcesses``,
 ``autoscaling:CreateOrUpdateTags``, ``autoscaling:DeleteTags``.
@@ -15,15 +17,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
-from ansible_collections.spot.platform.plugins.module_utils.aws import groups
+from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, groups
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
-from ansible_collections.spot.platform.plugins.module_utils.aws.launches import terminate_instances
-from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
+from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Order, terminate_instances
+from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered, counts
+from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import Decision
 
 ATTACHED = 20
 """AttachInstances takes at most this many."""
@@ -31,6 +35,15 @@ BUSY = ("ResourceContention", "ScalingActivityInProgress")
 """What a group answers that is changing something itself just now."""
 FIGHTING = ("AZRebalance", "AlarmNotification", "ScheduledActions")
 """What a group does by itself that moves instances or sets its size: suspended while the autoscaler steers it."""
+
+
+def orders(one: Steered, decision: Decision) -> list[Order]:
+    """What is to be launched for the group, one order for each pool."""
+    moves = decision.moves
+    found = [Order(pool, units, one.weights, one.subnets) for pool, units in sorted(moves.spot.items())]
+    if moves.on_demand:
+        found.append(Order(None, moves.on_demand, one.weights, one.subnets))
+    return found
 
 
 def attach(clients: Clients, one: Steered, ids: Sequence[str]) -> None:
@@ -52,16 +65,17 @@ def end(clients: Clients, one: Steered, ids: Sequence[str]) -> None:
     )
 
 
-def figures(one: Steered, target: int, coming: int, on_demand: int) -> dict[str, int]:
+def figures(one: Steered, decision: Decision, coming: int) -> dict[str, int]:
     """The desired capacity and On-Demand base that make the group do nothing by itself, before ``coming`` units are
     attached to it, where they differ from those in force.
 
     It is to want what it has: a lost instance that was replaced must not be replaced again. What nothing could be had
-    for stays wanted, so that the group goes on asking for it too. ``on_demand``: what it will have of that, or its
-    own rules would replace On-Demand by Spot.
+    for stays wanted, so that the group goes on asking for it too. The base is the On-Demand that it will have, or its own
+    rules would replace that by Spot. What is to end counts until it is ended, which lowers the figure by as much.
     """
     least = one.raw.get("MinSize", 0)  # below it AWS takes no desired capacity: the group then asks for that much too
-    wanted = {"desired": max(one.counted, target - coming, least), "on_demand_base": on_demand}
+    desired = max(one.counted, decision.target - coming, least)
+    wanted = {"desired": desired, "on_demand_base": decision.on_demand}
     present = {"desired": one.desired, "on_demand_base": one.on_demand_base}
     return {name: value for name, value in wanted.items() if value != present[name]}
 
@@ -81,6 +95,21 @@ def set_figures(clients: Clients, one: Steered, wanted: Mapping[str, int]) -> No
                 part["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)
         request["MixedInstancesPolicy"] = policy
     groups.update_auto_scaling_group(clients.get("autoscaling", one.region), request)
+
+
+def again(clients: Clients, one: Steered) -> Steered | None:
+    """The group's figures and members as they are now: AWS counts weights in its own way when instances come and go.
+    ``None`` where it is gone."""
+    (found,) = autoscaling.groups(clients, one.region, [one.name]) or (None,)
+    if found is None:
+        return None
+    return replace(
+        one,
+        desired=found.raw["DesiredCapacity"],
+        on_demand_base=found.on_demand_base,
+        counted=sum(autoscaling.weight(each) for each in found.raw["Instances"] if counts(each)),
+        raw=found.raw,
+    )
 
 
 def fighting(one: Steered) -> list[str]:

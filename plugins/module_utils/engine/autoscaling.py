@@ -11,9 +11,9 @@ spot_autoscale acts on it, and the backtest plays recorded markets to it. What m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ansible_collections.spot.platform.plugins.module_utils.engine import demand, risk, supply
+from ansible_collections.spot.platform.plugins.module_utils.engine import demand, placement, risk, supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 
 PROFILES = tuple(supply.WORTH)
@@ -58,7 +58,8 @@ class Policy:
 
     ``profile`` names the worth of a unit short for an hour (`supply.WORTH`). ``fallback``: whether On-Demand stands in
     beyond ``on_demand_base``. ``most_of_zone`` and ``most_of_pool``: the part of the target that one may hold.
-    ``outage_hours``: until a lost unit is replaced. ``answered``: whether a refusal is known at once.
+    ``outage_hours``: until a lost unit is replaced. ``answered``: whether a refusal is known at once. ``fleet``: whether
+    it is a fleet, which chooses its pools itself.
     """
 
     scaling: Scaling
@@ -69,6 +70,7 @@ class Policy:
     most_of_pool: float = 1.0
     outage_hours: float = 180 / risk.HOUR
     answered: bool = True
+    fleet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,9 @@ def decide(observation: Observation, policy: Policy) -> Decision:
             policy.answered,
         ),
     )
+    if policy.fleet:
+        moves = placement.of_fleet(seen.instances, taken, target, base, supply.WORTH[policy.profile])
+        taken = replace(taken, moves=moves)
     return _told(seen, policy, asked, target, base, taken)
 
 

@@ -30,10 +30,12 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.market import
 
 AUTO_SCALING_GROUP = "auto_scaling_group"
 EC2_FLEET = "ec2_fleet"
+SPOT_FLEET = "spot_fleet"
+KINDS = (AUTO_SCALING_GROUP, EC2_FLEET, SPOT_FLEET)
 SHORTLIST = 24
 """Instance types, cheapest first, whose price history is worth reading: a plan uses few, and dear ones stay dear."""
 FLEET_POOLS = 300
-"""Pools of type and subnet that AWS lets one EC2 Fleet have."""
+"""Pools of type and subnet that AWS lets one fleet have."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class GroupSpec:
     health_check_type: str | None = None
     health_check_grace_period: int | None = None
     capacity_rebalance: bool | None = None
+    fleet_role: str | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
     """The tags by which the group is known as ours: a group of that name without them is somebody else's."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -107,10 +110,12 @@ class GroupSpec:
             raise ValueError(f"target is {self.target}: it must be from min {self.minimum} to max {self.maximum}")
         if not 0 <= self.on_demand_base <= self.maximum:
             raise ValueError(f"on_demand_base is {self.on_demand_base}: it must be from 0 to max {self.maximum}")
-        if self.kind == EC2_FLEET and (self.target_group_arns or self.health_check_type):
-            raise ValueError(
-                "an EC2 Fleet knows no target groups and no health checks of them: use kind auto_scaling_group"
-            )
+        if self.kind == EC2_FLEET and self.target_group_arns:
+            raise ValueError("an EC2 Fleet knows no target groups: use kind auto_scaling_group or spot_fleet")
+        if self.kind != AUTO_SCALING_GROUP and self.health_check_type:
+            raise ValueError("a fleet does not ask a load balancer for health: use kind auto_scaling_group")
+        if self.kind != SPOT_FLEET and self.fleet_role:
+            raise ValueError("fleet_role is the role of a Spot Fleet: use kind spot_fleet, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,8 @@ class Group:
     """A group, as it is or as it shall be. ``overrides``: the instance types with their weights, in order.
 
     ``desired`` and ``on_demand_base`` are those in force, with any fallback; the policy's own are in ``policy``,
-    which is ``None`` on a group without our tags. A fleet has no sizes, health checks or target groups (``None``) but
-    lists its ``pools``, (type, subnet), one by one.
+    which is ``None`` on a group without our tags. A fleet has no sizes and health checks, an EC2 Fleet no target groups
+    (``None``), but lists its ``pools``, (type, subnet), one by one. ``fleet_role``: by which a Spot Fleet launches.
     ``tags`` are those of the platform and the user, without the ones that hold the policy.
     """
 
@@ -147,6 +152,7 @@ class Group:
     health_check_grace_period: int | None = None
     target_group_arns: tuple[str, ...] | None = None
     pools: tuple[tuple[str, str], ...] | None = None
+    fleet_role: str | None = None
     spot_allocation_strategy: str = "price-capacity-optimized"
     on_demand_allocation_strategy: str = "lowest-price"
     on_demand_percentage_above_base: int = 0
@@ -247,6 +253,13 @@ def _as_fleet(
     pools = [(name, s.id) for name, weight in wanted.overrides for s in subnets if (name, s.zone) in offered]
     pools = pools[:FLEET_POOLS]
     used = {name for name, subnet in pools}
+    if spec.kind == SPOT_FLEET:
+        arns = None if spec.target_group_arns is None else tuple(sorted(spec.target_group_arns))
+        wanted = replace(
+            wanted,
+            target_group_arns=_first(arns, present.target_group_arns if present else None, ()),
+            fleet_role=spec.fleet_role or (present.fleet_role if present else None),
+        )
     return replace(
         wanted,
         overrides=tuple((name, weight) for name, weight in wanted.overrides if name in used),
@@ -296,8 +309,8 @@ def _check(spec: GroupSpec, subnets: Sequence[Subnet]) -> None:
         )
     zones = [subnet.zone for subnet in subnets]
     twice = sorted({zone for zone in zones if zones.count(zone) > 1})
-    if spec.kind == EC2_FLEET and twice:
-        raise ValueError(f"there are several subnets in {', '.join(twice)}: an EC2 Fleet takes one in each zone")
+    if spec.kind != AUTO_SCALING_GROUP and twice:
+        raise ValueError(f"there are several subnets in {', '.join(twice)}: a fleet takes one in each zone")
 
 
 def _not_offered(spec: GroupSpec, zones: Iterable[str], usable: Iterable[Offer]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import yaml
 from ansible_collections.spot.platform.plugins.modules import spot_capacity
 
 READS = ("Describe", "Get")
+IAM_NAMES = {"elbv2": "elasticloadbalancing"}
 TYPES = ["m5.large", "m5a.large", "m6i.large", "c5.large", "r5.large"]
 
 
@@ -72,7 +73,9 @@ def capacity(sandbox: Any, place: dict[str, Any], run_module: Any, cache_dir: st
 
 
 def calls(sandbox: Any) -> dict[str, set[str]]:
+    """The operations called, by the name of their service in IAM."""
     services = sandbox.get("/sandbox/calls")["services"]
+    services = {IAM_NAMES.get(service, service): operations for service, operations in services.items()}
     return {service: {name for name, count in operations.items() if count} for service, operations in services.items()}
 
 
@@ -267,35 +270,150 @@ def test_denied_and_expired_say_what_to_do(capacity: Any, sandbox: Any, rule: di
     assert capacity()["groups"][0]["action"] == "created"
 
 
-def test_fleet(capacity: Any, sandbox: Any) -> None:
-    fleet = {"kind": "ec2_fleet", "name": "test-worker", "app": "worker"}
+FLEETS = {
+    "ec2_fleet": ({"CreateFleet"}, {"ModifyFleet", "CreateTags"}, {"DeleteFleets"}),
+    "spot_fleet": ({"RequestSpotFleet"}, {"ModifySpotFleetRequest", "CreateTags"}, {"CancelSpotFleetRequests"}),
+}
+"""What makes, changes and deletes a fleet of each kind."""
+
+
+@pytest.mark.parametrize("kind", FLEETS)
+def test_fleet(capacity: Any, sandbox: Any, kind: str) -> None:
+    fleet, (makes, changes, deletes) = {"kind": kind, "name": "test-worker", "app": "worker"}, FLEETS[kind]
+    assert capacity(fleet, check=True)["changed"] and not writes(sandbox)
     assert capacity(fleet)["groups"][0]["action"] == "created"
-    assert writes(sandbox) == {"CreateFleet"}
+    assert writes(sandbox) == makes
     again = capacity(fleet)
     assert not again["changed"], again["groups"][0]["changes"]
     assert not writes(sandbox)
     moved = capacity({**fleet, "target": 10})
-    assert moved["groups"][0]["action"] == "updated" and writes(sandbox) == {"ModifyFleet", "CreateTags"}
+    assert moved["groups"][0]["action"] == "updated" and writes(sandbox) == changes
     assert not capacity({**fleet, "target": 10})["changed"]
-    assert capacity({**fleet, "state": "absent"})["changed"]
+    other = capacity({**fleet, "target": 10, "instance_types": TYPES[1:]})
+    assert other["groups"][0]["action"] == "updated" and writes(sandbox) == changes - {"CreateTags"}
+    refused = capacity({**fleet, "target": 10, "capacity_rebalance": True})
+    assert refused["failed"] and "capacity_rebalance of the" in refused["msg"] and "make it again" in refused["msg"]
+    assert capacity({**fleet, "state": "absent"})["changed"] and writes(sandbox) == deletes
     assert not capacity({**fleet, "state": "absent"})["changed"]
     assert capacity(fleet)["groups"][0]["action"] == "created", "another one after the first was deleted"
 
 
-def test_every_call_is_documented(capacity: Any, sandbox: Any) -> None:
+def test_two_runs_at_once_make_one_spot_fleet(capacity: Any, sandbox: Any) -> None:
+    sandbox.post("/sandbox/faults", rules=[{"operation": "RequestSpotFleet", "kind": "latency", "seconds": 1}])
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda number: capacity({"kind": "spot_fleet"}), range(2)))
+    assert not any(result.get("failed") for result in results), results
+    assert len(spot_fleets(sandbox)) == 1
+
+
+@pytest.fixture
+def fleet_role(place: dict[str, Any], sandbox: Any) -> str:
+    """The role without which a Spot Fleet launches nothing; its ARN."""
+    role = {"RoleName": "aws-ec2-spot-fleet-tagging-role", "AssumeRolePolicyDocument": "{}"}
+    return str(sandbox.client("iam").create_role(**role)["Role"]["Arn"])
+
+
+@pytest.fixture
+def target_group(place: dict[str, Any], sandbox: Any) -> str:
+    """A target group in the place's network; its ARN."""
+    vpc = sandbox.client("ec2").describe_subnets(SubnetIds=place["public"])["Subnets"][0]["VpcId"]
+    made = sandbox.client("elbv2").create_target_group(Name="one", Protocol="HTTP", Port=80, VpcId=vpc)
+    return str(made["TargetGroups"][0]["TargetGroupArn"])
+
+
+def targets(sandbox: Any, arn: str) -> int:
+    return len(sandbox.client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"])
+
+
+def spot_fleets(sandbox: Any) -> list[dict[str, Any]]:
+    """The configurations of the living Spot Fleets."""
+    found = sandbox.client("ec2").describe_spot_fleet_requests()["SpotFleetRequestConfigs"]
+    return [one["SpotFleetRequestConfig"] for one in found if one["SpotFleetRequestState"] == "active"]
+
+
+def test_spot_fleet_has_its_role_and_its_target_groups(
+    capacity: Any, sandbox: Any, fleet_role: str, target_group: str
+) -> None:
+    fleet = {"kind": "spot_fleet", "target_group_arns": [target_group]}
+    capacity(fleet)
+    (given,) = spot_fleets(sandbox)
+    assert given["IamFleetRole"] == fleet_role
+    assert (given["AllocationStrategy"], given["ExcessCapacityTerminationPolicy"]) == (
+        "priceCapacityOptimized",
+        "noTermination",
+    )
+    assert targets(sandbox, target_group) == 4
+    assert not capacity({"kind": "spot_fleet"})["changed"], "what is not asked for stays"
+    for changed in ({"target_group_arns": []}, {"fleet_role": fleet_role.replace("aws-ec2", "other")}):
+        refused = capacity({**fleet, **changed})
+        assert refused["failed"] and f"{next(iter(changed))} of the Spot Fleet test-web" in refused["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kind": "ec2_fleet", "target_group_arns": ["arn:one"]}, "an EC2 Fleet knows no target groups"),
+        ({"kind": "spot_fleet", "health_check_type": "ELB"}, "a fleet does not ask a load balancer for health"),
+        ({"fleet_role": "arn:role"}, "fleet_role is the role of a Spot Fleet"),
+    ],
+)
+def test_what_a_kind_cannot_have_is_refused(
+    capacity: Any, sandbox: Any, options: dict[str, Any], words: str
+) -> None:
+    refused = capacity(options)
+    assert refused["failed"] and words in refused["msg"] and not writes(sandbox)
+
+
+@pytest.mark.parametrize("kind", FLEETS)
+def test_a_fleet_takes_the_place_of_a_group_as_large_as_that_and_back(
+    capacity: Any, sandbox: Any, kind: str
+) -> None:
+    capacity({"target": 12})
+    fleet = {"kind": kind, "target": 4}
+    refused = capacity(fleet)
+    assert refused["failed"] and "test-web is there as auto_scaling_group" in refused["msg"], refused["msg"]
+    assert "spot.platform.capacity_migrate" in refused["msg"] and not writes(sandbox)
+
+    made = capacity({**fleet, "migrate": True})["groups"][0]
+    assert (made["action"], made["desired"]) == ("created", 12)
+    assert "it takes the place of the auto_scaling_group, whose target is 12" in made["plan"]["reasons"]
+    assert described(sandbox)["DesiredCapacity"] == 12
+
+    gone = {"state": "absent", "migrate": True}
+    assert capacity(gone)["changed"] and described(sandbox) is None
+    assert writes(sandbox) == {"UpdateAutoScalingGroup", "DeleteAutoScalingGroup"}
+    assert not capacity(gone)["changed"]
+
+    back = capacity({"migrate": True})["groups"][0]
+    assert (back["action"], back["desired"]) == ("created", 12)
+    assert capacity({"kind": kind, **gone})["changed"] and described(sandbox)
+
+
+def test_what_counts_otherwise_is_not_taken_the_place_of(capacity: Any, sandbox: Any) -> None:
+    capacity()
+    refused = capacity({"kind": "spot_fleet", "migrate": True, "unit": "instances"})
+    assert refused["failed"] and "counts vcpus as auto_scaling_group" in refused["msg"] and not writes(sandbox)
+
+
+def test_a_spot_fleet_is_drained_before_it_goes(
+    capacity: Any, sandbox: Any, fleet_role: str, target_group: str
+) -> None:
+    capacity({"kind": "spot_fleet", "target_group_arns": [target_group]})
+    assert targets(sandbox, target_group) == 4
+    assert capacity({"kind": "spot_fleet", "state": "absent", "migrate": True})["changed"]
+    assert writes(sandbox) == {"DeregisterTargets", "CancelSpotFleetRequests"}
+    assert "DescribeTargetHealth" in calls(sandbox)["elasticloadbalancing"] and targets(sandbox, target_group) == 0
+
+
+def test_every_call_is_documented(capacity: Any, sandbox: Any, fleet_role: str, target_group: str) -> None:
     documented = set(
         re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", str(yaml.safe_load(spot_capacity.DOCUMENTATION)["notes"]))
     )
     made: set[str] = set()
-    fleet = {"kind": "ec2_fleet", "name": "test-worker", "app": "worker"}
-    for overrides in (
-        {},
-        {"target": 10},
-        {"state": "absent"},
-        fleet,
-        {**fleet, "target": 10},
-        {**fleet, "state": "absent"},
-    ):
+    kinds = [{}, *({"kind": kind, "name": f"test-{kind}", "app": "worker"} for kind in FLEETS)]
+    kinds[-1]["target_group_arns"] = [target_group]
+    changes = ({}, {"target": 10}, {"state": "absent", "migrate": True})
+    for overrides in ({**kind, **change} for kind in kinds for change in changes):
         assert not capacity(overrides).get("failed")
         made |= {f"{service}:{name}" for service, names in calls(sandbox).items() for name in names}
     assert made - documented == set()

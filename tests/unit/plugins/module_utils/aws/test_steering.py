@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils import tags
@@ -154,7 +155,8 @@ def test_a_group_without_our_tags_says_what_to_do():
 )
 def test_the_group_is_to_want_what_it_has(desired, base, coming, on_demand, wanted):
     one = steered([member("i-1"), member("i-2"), member("i-3")], [], desired=desired, base=base)
-    assert steering_groups.figures(one, 8, coming, on_demand) == wanted
+    decision = SimpleNamespace(target=8, on_demand=on_demand)
+    assert steering_groups.figures(one, decision, coming) == wanted
 
 
 def test_the_desired_capacity_stays_within_the_groups_own_minimum():

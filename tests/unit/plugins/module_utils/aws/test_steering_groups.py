@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,12 +95,17 @@ def clients():
     ],
 )
 def test_the_group_is_to_want_what_it_has_and_what_nothing_could_be_had_for(counted, target, coming, desired, wanted):
-    assert acting.figures(group(desired=desired, counted=counted), target, coming, 2) == wanted
+    one = group(desired=desired, counted=counted)
+    assert acting.figures(one, decided(target, 2), coming) == wanted
+
+
+def decided(target, on_demand):
+    return SimpleNamespace(target=target, on_demand=on_demand)
 
 
 def test_the_base_follows_the_on_demand_that_is_held():
-    assert acting.figures(group(base=2), 6, 0, 5) == {"on_demand_base": 5}
-    assert acting.figures(group(base=5), 6, 0, 0) == {"on_demand_base": 0}
+    assert acting.figures(group(base=2), decided(6, 5), 0) == {"on_demand_base": 5}
+    assert acting.figures(group(base=5), decided(6, 0), 0) == {"on_demand_base": 0}
 
 
 def test_both_figures_are_set_in_one_call(clients):
