@@ -161,7 +161,7 @@ def test_the_group_is_to_want_what_it_has(desired, base, coming, on_demand, want
 
 def test_the_desired_capacity_stays_within_the_groups_own_minimum():
     one = steered([member("i-1")], [], desired=8, MinSize=4)
-    assert steering_groups.figures(one, 8, 6, 2) == {"desired": 4}
+    assert steering_groups.figures(one, SimpleNamespace(target=8, on_demand=2), 6) == {"desired": 4}
 
 
 def test_only_what_we_suspended_is_written_down():
