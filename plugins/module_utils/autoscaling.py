@@ -11,7 +11,8 @@ from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.activity import Event, as_dicts, rfc3339
-from ansible_collections.spot.platform.plugins.module_utils.aws.control import Outcome
+from ansible_collections.spot.platform.plugins.module_utils.aws.control import Outcome, Stepped
+from ansible_collections.spot.platform.plugins.module_utils.aws.route53 import Change
 from ansible_collections.spot.platform.plugins.module_utils.engine import supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import ASK_AGAIN, Decision
 
@@ -28,8 +29,9 @@ SUMMARIES = {
 }
 
 
-def result_of(outcomes: Sequence[Outcome], explain: bool = False) -> dict[str, Any]:
+def result_of(stepped: Stepped, explain: bool = False) -> dict[str, Any]:
     """The module's result; ``explain``: with what is known of each pool."""
+    outcomes = stepped.outcomes
     told = [one for one in outcomes if told_of(one)]
     decisions = [decision_of(one) | ({"pools": pools_of(one)} if explain else {}) for one in told]
     changed = [one for one in told if one.changed]
@@ -37,16 +39,20 @@ def result_of(outcomes: Sequence[Outcome], explain: bool = False) -> dict[str, A
         {"group": one.name, "region": one.region, "message": text}
         for one in outcomes
         for text in (*filter(None, (one.error,)), *one.problems)
-    ]
+    ] + [{"group": None, "region": None, "message": one.error} for one in stepped.names if one.error]
+    led = [one for one in stepped.names if one.changed]
     return {
-        "changed": bool(changed),
+        "changed": bool(changed or led),
         "decisions": decisions,
+        "names": [name_of(one) for one in stepped.names],
         "ask_again_seconds": min((one["ask_again_seconds"] for one in decisions), default=ASK_AGAIN),
         "errors": errors,
-        "activity": as_dicts(event for one in outcomes for event in events_of(one)),
+        "activity": as_dicts([*(event for one in outcomes for event in events_of(one)), *map(event_of_name, led)]),
         "diff": {
-            "before": {f"{one.group.key}@{one.region}": before_of(one) for one in changed},
-            "after": {f"{one.group.key}@{one.region}": after_of(one) for one in changed},
+            "before": {f"{one.group.key}@{one.region}": before_of(one) for one in changed}
+            | {one.record.name: one.before for one in led},
+            "after": {f"{one.group.key}@{one.region}": after_of(one) for one in changed}
+            | {one.record.name: one.after for one in led},
         },
     }
 
@@ -79,6 +85,7 @@ def decision_of(outcome: Outcome) -> dict[str, Any]:
         "kind": kind_of(outcome),
         "changes": outcome.changed,
         "target": last.target if last else None,
+        "lent": last.lent if last else None,
         "serving": last.serving if last else None,
         "expected": last.expected if last else None,
         "fallback": last.fallback if last else None,
@@ -91,6 +98,37 @@ def decision_of(outcome: Outcome) -> dict[str, Any]:
         "reasons": reasons_of(outcome),
         "ask_again_seconds": last.ask_again_seconds if last else ASK_AGAIN,
     }
+
+
+def name_of(change: Change) -> dict[str, Any]:
+    """A DNS name as the module returns it."""
+    return {
+        "name": change.record.name,
+        "policy": change.record.policy,
+        "changes": change.changed,
+        "before": change.before,
+        "after": change.after,
+        "reasons": list(change.reasons),
+    }
+
+
+def event_of_name(change: Change) -> Event:
+    """The activity event of a name that leads elsewhere now."""
+    where = [
+        f"{region} ({found['weight']})" if "weight" in found else region
+        for region, found in change.after.items()
+        if found.get("weight") != 0
+    ]
+    return Event(
+        kind="routing.changed",
+        resource=change.record.name,
+        summary=f"{change.record.name} leads to {', '.join(where) or 'no region'}",
+        app=change.record.app,
+        reasons=change.reasons,
+        before=dict(change.before),
+        after=dict(change.after),
+        changed=True,
+    )
 
 
 def launched_of(outcome: Outcome) -> list[dict[str, Any]]:

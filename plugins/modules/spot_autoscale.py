@@ -207,6 +207,70 @@ options:
     type: list
     elements: str
     default: []
+  rebalances:
+    description:
+      - Instances that AWS recommends to leave. The risk of their pools rises; most such instances are not interrupted, so nothing
+        moves for this alone.
+    type: list
+    elements: str
+    default: []
+  spread:
+    description:
+      - Applications in several regions, or with a DNS name. One is looked at when all of its regions are among
+        O(regions). Needs O(environment), and is not used with O(groups).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      app:
+        description: Name of the application.
+        type: str
+        required: true
+      regions:
+        description: All of its regions.
+        type: list
+        elements: str
+        required: true
+      sharing:
+        description: How far a region helps when another one is short in spite of On-Demand, or cannot be observed.
+        type: dict
+        suboptions:
+          max_extra:
+            description: What a region may carry for others, as a share of its own demand; its maximum holds too.
+            type: float
+            default: 0.5
+          after_seconds:
+            description: For how long a region must be short before others help.
+            type: float
+            default: 120
+          stable_seconds:
+            description: For how long it must serve again before they stop.
+            type: float
+            default: 300
+      dns:
+        description: The DNS name that leads to the load balancers, by the capacity that serves in each region.
+        type: dict
+        suboptions:
+          zone:
+            description: Id or name of the hosted zone in Route 53.
+            type: str
+            required: true
+          name:
+            description: The DNS name.
+            type: str
+            required: true
+          policy:
+            description:
+              - V(weighted) divides the requests by the capacity that serves, V(latency) sends each to the nearest region that serves.
+            type: str
+            choices: [weighted, latency]
+            default: weighted
+  commitments:
+    description:
+      - Whether to look for Reserved Instances, capacity reservations and EC2 Instance Savings Plans of the account that are not
+        used. On-Demand that they pay for is used before Spot.
+    type: bool
+    default: true
   capacity_profile:
     description: What an hour short of one unit is worth, instead of what the group's tag says.
     type: str
@@ -265,6 +329,11 @@ notes:
     C(ec2:DescribeInstanceTypeOfferings), C(ec2:DescribeSpotInstanceRequests), C(ec2:DescribeSpotPriceHistory),
     C(ec2:DescribeSubnets), C(ec2:GetSpotPlacementScores), C(ec2:RunInstances), C(ec2:TerminateInstances),
     C(elasticloadbalancing:DescribeTargetHealth), C(iam:PassRole), C(pricing:GetProducts)."
+  - "Required IAM actions for O(commitments): C(ec2:DescribeReservedInstances), C(ec2:DescribeCapacityReservations),
+    C(savingsplans:DescribeSavingsPlans); what is denied counts as not paid for."
+  - "Required IAM actions for O(spread[].dns) and the metric V(requests): C(elasticloadbalancing:DescribeTargetGroups),
+    C(elasticloadbalancing:DescribeLoadBalancers); for names also C(route53:ListHostedZonesByName),
+    C(route53:ListResourceRecordSets), C(route53:ChangeResourceRecordSets)."
   - "Required IAM actions for fleets, by O(kinds): C(ec2:DescribeFleets), C(ec2:DescribeFleetHistory), C(ec2:ModifyFleet),
     C(ec2:DescribeSpotFleetRequests), C(ec2:DescribeSpotFleetRequestHistory), C(ec2:ModifySpotFleetRequest),
     C(ec2:DeleteTags)."
@@ -299,6 +368,19 @@ EXAMPLES = r"""
       - name: production-web
     notices: [i-0123456789abcdef0, i-0fedcba9876543210]
     lease_seconds: 30
+
+- name: Let two regions help each other, and let the name of the application follow what serves
+  spot.platform.spot_autoscale:
+    regions: [us-east-1, eu-west-1]
+    environment: production
+    spread:
+      - app: web
+        regions: [us-east-1, eu-west-1]
+        sharing:
+          max_extra: 0.5
+        dns:
+          zone: example.com
+          name: web.example.com
 
 - name: Show what the next step for one group would be
   spot.platform.spot_autoscale:
@@ -353,6 +435,10 @@ decisions:
       description: The capacity that the application wants, in the group's unit. Null where nothing was decided.
       type: int
       sample: 10
+    lent:
+      description: The part of the target that is carried for other regions of the application.
+      type: int
+      sample: 0
     serving:
       description: The capacity that served when the decision was made.
       type: int
@@ -456,6 +542,36 @@ ask_again_seconds:
   returned: always
   type: int
   sample: 60
+names:
+  description: The DNS names of O(spread), with the records of each region before and after.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name.
+      type: str
+      sample: web.example.com
+    policy:
+      description: V(weighted) or V(latency).
+      type: str
+      sample: weighted
+    changes:
+      description: Whether records were changed, in check mode whether they would be.
+      type: bool
+    before:
+      description: The records by region, with the load balancer and the weight.
+      type: dict
+      sample: {us-east-1: {dns_name: web-1.us-east-1.elb.amazonaws.com, weight: 255}}
+    after:
+      description: The same, after the step.
+      type: dict
+      sample: {us-east-1: {dns_name: web-1.us-east-1.elb.amazonaws.com, weight: 170}}
+    reasons:
+      description: Why, in sentences with their numbers.
+      type: list
+      elements: str
+      sample: ["us-east-1 serves 8 of 12 units: weight 255 -> 170"]
 errors:
   description: What could not be done, for each group or region that failed.
   returned: always
@@ -484,18 +600,22 @@ activity:
 
 import uuid
 from collections import defaultdict
+from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils.arguments import SCALING
 from ansible_collections.spot.platform.plugins.module_utils.autoscaling import result_of
 from ansible_collections.spot.platform.plugins.module_utils.aws import control, market
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, message
 from ansible_collections.spot.platform.plugins.module_utils.aws.metrics import Prometheus
+from ansible_collections.spot.platform.plugins.module_utils.aws.sharing import Spread
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import PROFILES
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import KINDS
+from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
+from ansible_collections.spot.platform.plugins.module_utils.engine.routing import POLICIES, WEIGHTED
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 
 NAMES = {"type": "list", "elements": "str", "default": []}
@@ -527,6 +647,33 @@ ARGUMENTS = {
         },
     },
     "notices": NAMES,
+    "rebalances": NAMES,
+    "spread": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "app": {"type": "str", "required": True},
+            "regions": {"type": "list", "elements": "str", "required": True},
+            "sharing": {
+                "type": "dict",
+                "options": {
+                    "max_extra": {"type": "float", "default": 0.5},
+                    "after_seconds": {"type": "float", "default": 120},
+                    "stable_seconds": {"type": "float", "default": 300},
+                },
+            },
+            "dns": {
+                "type": "dict",
+                "options": {
+                    "zone": {"type": "str", "required": True},
+                    "name": {"type": "str", "required": True},
+                    "policy": {"type": "str", "choices": list(POLICIES), "default": WEIGHTED},
+                },
+            },
+        },
+    },
+    "commitments": {"type": "bool", "default": True},
     "capacity_profile": {"type": "str", "choices": list(PROFILES)},
     "fallback": {"type": "str", "choices": ["on_demand", "none"]},
     "on_demand_base": {"type": "int"},
@@ -553,6 +700,7 @@ def options_of(module: AnsibleAWSModule, clients: Clients, cache: Cache) -> cont
             apps=tuple(given["apps"]),
             environment=given["environment"],
             notices=frozenset(given["notices"]),
+            warned=frozenset(given["rebalances"]),
             bands=bands,
             history_days=given["history_days"],
             placement_scores=given["placement_scores"],
@@ -572,10 +720,18 @@ def options_of(module: AnsibleAWSModule, clients: Clients, cache: Cache) -> cont
         boot_seconds=given["boot_seconds"],
         run_seconds=given["run_seconds"],
         lease_seconds=given["lease_seconds"],
+        commitments=given["commitments"],
+        spreads=[spread_of(one) for one in given["spread"]],
     )
 
 
-def run(module: AnsibleAWSModule) -> list[control.Outcome]:
+def spread_of(given: dict[str, Any]) -> Spread:
+    """An application in several regions. Raises ``ValueError`` for limits that mean nothing."""
+    limits = given["sharing"] and Limits(**given["sharing"])
+    return Spread(given["app"], given["regions"], limits, **(given["dns"] or {}))
+
+
+def run(module: AnsibleAWSModule) -> control.Stepped:
     """The step of every group asked for, regions side by side."""
     clients = Clients.of_module(module)
     wanted: dict[str | None, list[str] | None] = defaultdict(list)
@@ -584,30 +740,34 @@ def run(module: AnsibleAWSModule) -> list[control.Outcome]:
     if module.params["groups"] is None:
         wanted = dict.fromkeys(module.params["regions"] or [module.region])
     if not wanted:
-        return []
+        return control.Stepped([])
+    if module.params["spread"] and not module.params["environment"]:
+        raise ValueError("spread needs the environment: applications of several could have the same name")
     if None in wanted:
         raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
     cache = Cache(module.params["cache_dir"], market.endpoint(clients.get("ec2", next(iter(wanted)))))
     options = options_of(module, clients, cache)
-    parts = side_by_side(lambda item: control.step_region(clients, *item, options, cache), sorted(wanted.items()))
+    stepped = control.step(clients, wanted, options, cache)
     if cache.problem:
         module.warn(cache.problem)
-    return [one for part in parts for one in part]
+    return stepped
 
 
 def main() -> None:
     module = AnsibleAWSModule(
-        argument_spec=ARGUMENTS, mutually_exclusive=[("groups", "regions")], supports_check_mode=True
+        argument_spec=ARGUMENTS,
+        mutually_exclusive=[("groups", "regions")],
+        supports_check_mode=True,
     )
     try:
-        outcomes = run(module)
+        stepped = run(module)
     except FAILURES as failure:
-        module.fail_json(msg=message(failure), decisions=[], activity=[], errors=[])
-    result = result_of(outcomes, module.params["explain"])
+        module.fail_json(msg=message(failure), decisions=[], names=[], activity=[], errors=[])
+    result = result_of(stepped, module.params["explain"])
     if result["errors"]:
         said = "; ".join(error["message"] for error in result["errors"])
         failed = len({(error["group"], error["region"]) for error in result["errors"]})
-        module.fail_json(msg=f"{failed} of {len(outcomes)} failed: {said}", **result)
+        module.fail_json(msg=f"{failed} of {len(stepped.outcomes) + len(stepped.names)} failed: {said}", **result)
     module.exit_json(**result)
 
 

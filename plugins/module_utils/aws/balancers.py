@@ -23,10 +23,11 @@ GONE = ("TargetGroupNotFound", "LoadBalancerNotFound")
 
 @dataclass(frozen=True, slots=True)
 class Balancer:
-    """What an alias record needs of a load balancer: its DNS name, and the hosted zone that AWS keeps that in."""
+    """A load balancer. An alias record needs its DNS name, and the hosted zone that AWS keeps that in."""
 
     dns_name: str
     zone_id: str
+    arn: str = ""
 
 
 def balancers(clients: Clients, region: str, target_groups: Iterable[str]) -> dict[str, Balancer]:
@@ -45,7 +46,7 @@ def balancers(clients: Clients, region: str, target_groups: Iterable[str]) -> di
     arns = sorted(set(behind.values()))
     known = _chosen(describe_load_balancers, client, "LoadBalancerArns", "LoadBalancerArn", arns)
     return {
-        arn: Balancer(known[balancer]["DNSName"], known[balancer]["CanonicalHostedZoneId"])
+        arn: Balancer(known[balancer]["DNSName"], known[balancer]["CanonicalHostedZoneId"], balancer)
         for arn, balancer in behind.items()
         if balancer in known
     }

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The step of many groups: observe a region once, decide on each group, act on it under its lease, remember.
+"""The step of many groups: observe each region once, decide on each group, act on it under its lease, remember.
 
 A refusal is known at once, so a step goes in rounds: what a pool refuses is learned and decided on anew, and the last
 round asks no further pool but On-Demand. Whoever is killed on the way leaves instances that carry the group's tag and a lease that
@@ -11,14 +11,16 @@ runs out; the next step finds both.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
 from ansible_collections.spot.platform.plugins.module_utils.aws import (
-    metrics,
+    observing,
+    route53,
+    sharing,
     state,
     steering,
     steering_fleets,
@@ -27,16 +29,18 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import (
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
-from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Launched, Order, launch, running
+from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Launched, launch, running
+from ansible_collections.spot.platform.plugins.module_utils.aws.observing import Observed, Options
+from ansible_collections.spot.platform.plugins.module_utils.aws.sharing import Member
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine import memory as remembering
 from ansible_collections.spot.platform.plugins.module_utils.engine import supply
+from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Place
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import (
     AUTO_SCALING_GROUP,
     EC2_FLEET,
     SPOT_FLEET,
 )
-from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 
 BACKENDS: dict[str, Any] = {
     AUTO_SCALING_GROUP: steering_groups,
@@ -51,27 +55,6 @@ LEASE_SECONDS = 120.0
 REMEMBER_SECONDS = 900.0
 """How old what was written may get while nothing happens: the up-time of pools is known from it."""
 POLL_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to step. ``policy``: what comes before the groups' tags. ``scalings`` by app. ``act`` false: check mode.
-    ``release``: let go of the groups instead.
-
-    ``holder`` names this controller. ``run_seconds``: how long to wait until launched instances run.
-    ``lease_seconds``: how long to wait for another controller that acts on a group.
-    """
-
-    question: steering.Question
-    policy: Mapping[str, Any]
-    scalings: Mapping[str, Scaling]
-    prometheus: metrics.Prometheus
-    holder: str
-    act: bool
-    release: bool
-    boot_seconds: float
-    run_seconds: int
-    lease_seconds: float
 
 
 @dataclass(frozen=True)
@@ -113,57 +96,107 @@ class Outcome:
         )
 
 
-def step_region(
-    clients: Clients, region: str, names: Sequence[str] | None, options: Options, cache: Cache
-) -> list[Outcome]:
-    """The step of each group of a region, of those called ``names`` or all; a region that cannot be read is an outcome."""
-    try:
-        seen = steering.observe(clients, region, replace(options.question, names=names), cache)
-    except AwsError as error:
-        return [Outcome(region, None, error=str(error))]
-    missing = sorted(set(names or ()) - {one.name for one in seen.steered})
-    policies = _policies(clients, region, seen.steered, options, cache)
+@dataclass(frozen=True)
+class Stepped:
+    """What became of a step: of each group, and of each name that leads to one."""
 
-    def work(one: steering.Steered) -> Outcome:
-        if options.release:
-            return _release(clients, one, options.act)
-        policy = policies[one.key]
-        if isinstance(policy, str):
-            return Outcome(region, one, one.name, error=policy)
-        return _Step(clients, one, policy, seen, options, cache).take()
-
-    return [
-        *side_by_side(work, seen.steered),
-        *(Outcome(region, None, name, error=f"the group {name} is not there in {region}") for name in missing),
-    ]
+    outcomes: Sequence[Outcome]
+    names: Sequence[route53.Change] = ()
 
 
-def _policies(
-    clients: Clients, region: str, steered: Sequence[steering.Steered], options: Options, cache: Cache
-) -> dict[str, engine.Policy | str]:
-    """The policy of each, with the values of its metrics; or what is wrong with it."""
-    alike: dict[str, list[steering.Steered]] = {}
-    for one in steered:
-        alike.setdefault(one.name, []).append(one)
-    found = {one.key: _policy(one, alike[one.name], options) for one in steered}
-    watched = {
-        one.key: metrics.Watch(
-            region=region,
-            scaling=policy.scaling,
-            serving=sum(each.capacity for each in one.instances if each.serving),
-            group=one.name if one.kind == AUTO_SCALING_GROUP else None,
-            instances=[] if one.kind == AUTO_SCALING_GROUP else [each.id for each in one.instances],
-            target_group=next(iter(one.target_groups), None),
-            names={"app": one.app or "", "environment": one.tags.get(ours.ENVIRONMENT, "")},
-        )
-        for one in steered
-        if isinstance(policy := found[one.key], engine.Policy) and policy.scaling.metrics
+def step(clients: Clients, wanted: Mapping[str, Sequence[str] | None], options: Options, cache: Cache) -> Stepped:
+    """The step of each group of the regions ``wanted``, of those that are named there or of all. A region that cannot be
+    read is an outcome."""
+    parts = side_by_side(partial(_observed, clients, options, cache), sorted(wanted.items()))
+    seen = [part for part in parts if isinstance(part, Observed)]
+    unseen = {part.region: part for part in parts if isinstance(part, Outcome)}
+    whole = not options.release and all(names is None for names in wanted.values())
+    spreads = [one for one in options.spreads if whole and set(one.regions) <= wanted.keys()]
+    together = [(spread, _members(seen, spread)) for spread in spreads]
+    shared = {
+        (region, member.one.key): member
+        for spread, members in together
+        for region, member in sharing.shared(spread, members, unseen.keys(), options.boot_seconds).items()
     }
-    if watched:
-        now = max(one.now for one in steered)
-        read = metrics.observe(clients, list(watched.values()), now, options.prometheus, cache)
-        found |= {name: replace(found[name], scaling=scaling) for name, scaling in zip(watched, read)}
+    outcomes = side_by_side(
+        lambda item: _step_of(clients, *item, shared, options, cache),
+        [(part, one) for part in seen for one in part.seen.steered],
+    )
+    outcomes += [outcome for part in seen for outcome in _troubles(part, wanted[part.region])]
+    names = _lead(clients, together, unseen.keys(), seen, outcomes, options) if together else ()
+    return Stepped([*outcomes, *unseen.values()], names)
+
+
+def _observed(
+    clients: Clients, options: Options, cache: Cache, item: tuple[str, Sequence[str] | None]
+) -> Observed | Outcome:
+    region, names = item
+    try:
+        return observing.observe(clients, region, names, options, cache)
+    except AwsError as error:
+        return Outcome(region, None, error=str(error))
+
+
+def _members(seen: Sequence[Observed], spread: sharing.Spread) -> dict[str, Member]:
+    """An application's group by region; one that is about to go, or cannot be understood, is none."""
+    found: dict[str, Member] = {}
+    for part in seen:
+        for member in part.members.values():
+            if isinstance(member, Member) and member.one.app == spread.app and not member.one.busy:
+                found.setdefault(part.region, member)
     return found
+
+
+def _step_of(
+    clients: Clients,
+    part: Observed,
+    one: steering.Steered,
+    shared: Mapping[tuple[str, str], Member],
+    options: Options,
+    cache: Cache,
+) -> Outcome:
+    if options.release:
+        return _release(clients, one, options.act)
+    member = shared.get((part.region, one.key), part.members[one.key])
+    if isinstance(member, str):
+        return Outcome(part.region, one, one.name, error=member)
+    return _Step(clients, member, part.seen, options, cache).take()
+
+
+def _troubles(part: Observed, names: Sequence[str] | None) -> list[Outcome]:
+    """What was asked for and is not there, and what could not be read though the groups could."""
+    missing = sorted(set(names or ()) - {one.name for one in part.seen.steered})
+    found = [
+        Outcome(part.region, None, name, error=f"the group {name} is not there in {part.region}") for name in missing
+    ]
+    return [*found, Outcome(part.region, None, error=part.problem)] if part.problem else found
+
+
+def _lead(
+    clients: Clients,
+    together: Sequence[tuple[sharing.Spread, Mapping[str, Member]]],
+    unseen: Collection[str],
+    seen: Sequence[Observed],
+    outcomes: Sequence[Outcome],
+    options: Options,
+) -> list[route53.Change]:
+    """Let the names follow what serves."""
+    balancers = {part.region: part.balancers for part in seen}
+    targets = {
+        (one.group.app, one.region): one.decisions[-1].target for one in outcomes if one.group and one.decisions
+    }
+    records = [
+        sharing.record(
+            spread,
+            members,
+            unseen,
+            {region: target for (app, region), target in targets.items() if app == spread.app},
+            balancers,
+        )
+        for spread, members in together
+    ]
+    wanted = [one for one in records if one is not None]
+    return route53.follow(clients, wanted, options.act) if wanted else []
 
 
 def _release(clients: Clients, one: steering.Steered, act: bool) -> Outcome:
@@ -176,26 +209,15 @@ def _release(clients: Clients, one: steering.Steered, act: bool) -> Outcome:
         return Outcome(one.region, one, one.name, error=str(error))
 
 
-def _policy(
-    one: steering.Steered, alike: Sequence[steering.Steered], options: Options
-) -> engine.Policy | str:
-    """The policy of one, or what is wrong with it. Where several are called ``alike``, the application migrates: until
-    one of them is gone, all keep the largest of their targets, for what is measured is split between them."""
-    try:
-        scaling = options.scalings.get(one.app or "") if len(alike) == 1 else None
-        policy = steering.policy_of(one, options.policy, scaling, options.boot_seconds)
-        if len(alike) > 1:
-            target = max(each.number(ours.TARGET) for each in alike)
-            policy = replace(policy, scaling=Scaling(target, target, unit=policy.scaling.unit))
-        return policy
-    except ValueError as error:
-        return str(error)
-
-
 def _held_only(observation: engine.Observation) -> engine.Observation:
     """With no other pools than those that hold something, and those full: what is missing then comes as On-Demand."""
     held = supply.units_of(one for one in observation.instances if not one.leaving)
     return replace(observation, pools=[replace(pool, full=True) for pool in observation.pools if pool.id in held])
+
+
+def _on_demand(decision: engine.Decision) -> engine.Decision:
+    """The decision, with its On-Demand alone."""
+    return replace(decision, moves=replace(decision.moves, spot={}))
 
 
 class _Step:
@@ -204,16 +226,15 @@ class _Step:
     def __init__(
         self,
         clients: Clients,
-        one: steering.Steered,
-        policy: engine.Policy,
+        member: Member,
         seen: steering.Region,
         options: Options,
         cache: Cache,
     ) -> None:
         self.clients = clients
-        self.one = one
-        self.acting = BACKENDS[one.kind]
-        self.policy = policy
+        self.member = member
+        self.one = member.one
+        self.acting = BACKENDS[self.one.kind]
         self.seen = seen
         self.options = options
         self.cache = cache
@@ -222,7 +243,7 @@ class _Step:
         self.launched: list[Launched] = []
         self.attached: list[str] = []
         self.ended: list[str] = []
-        self.problems = [f"it launches nothing: {one}" for one in one.troubles]
+        self.problems = [f"it launches nothing: {one}" for one in self.one.troubles]
 
     @property
     def now(self) -> float:
@@ -243,18 +264,17 @@ class _Step:
         if one.now - one.created < steering.NEW:
             return self._outcome((), notes=("the group is new and launches its first instances by itself",))
         held = self.seen.states.get(one.key)
-        remembered = remembering.read(held.memory if held else None)
-        observation = steering.observation_of(one, self.seen, remembered, 0)
+        observation = self.member.observation
         decision = self._decide(observation)
         if not self.options.act:
             return self._planned(decision)
-        if not self._needed(decision, observation, remembered):
+        if not self._needed(decision):
             return self._outcome((decision,))
         if held is None:
             return self._rounds(observation, decision, None)
         client, table = self._table()
         if not self._acting(decision):
-            text = self._memory(decision, remembered)
+            text = self._memory(decision)
             state.remember(client, table, held, text, self.now)
             return self._outcome((decision,))
         lease = state.acquire(client, table, held, self.options.holder, self.now, LEASE_SECONDS)
@@ -267,7 +287,7 @@ class _Step:
 
         Nobody can know who else acts then: to add what is missing is safe, to end something is not.
         """
-        decision = engine.decide(observation, self.policy)
+        decision = engine.decide(observation, self.member.policy)
         if self.one.key in self.seen.states or not decision.moves.end:
             return decision
         kept = [one for one in observation.instances if one.id in decision.moves.end and not one.leaving]
@@ -276,7 +296,7 @@ class _Step:
             decision,
             moves=replace(decision.moves, end=()),
             on_demand=on_demand,
-            fallback=max(0, on_demand - self.policy.on_demand_base),
+            fallback=max(0, on_demand - self.member.policy.on_demand_base),
             expected=decision.expected + sum(one.capacity for one in kept),
             reasons=(*decision.reasons, f"nothing is ended: {self.seen.table_missing}"),
         )
@@ -292,17 +312,33 @@ class _Step:
             or self._attachable(decision)
             or self.acting.fighting(self.one)
             or self.acting.figures(self.one, decision, self._loose())
-            or decision.target != self.one.number(ours.TARGET)
+            or self._figures(decision)
         )
 
-    def _needed(
-        self, decision: engine.Decision, observation: engine.Observation, remembered: remembering.Remembered
-    ) -> bool:
+    def _figures(self, decision: engine.Decision) -> dict[str, str]:
+        """The tags that say how much is wanted, where they differ from those in force."""
+        wanted = {ours.TARGET: decision.target}
+        if decision.lent or ours.LENT in self.one.tags:
+            wanted[ours.LENT] = decision.lent
+        return {tag: str(value) for tag, value in wanted.items() if self.one.tags.get(tag) != str(value)}
+
+    def _needed(self, decision: engine.Decision) -> bool:
         """Whether anything is to be done or remembered."""
+        if self._acting(decision):
+            return True
+        if self.seen.table_missing is not None:
+            return False
+        observation, remembered = self.member.observation, self.member.remembered
         at = remembered.memory.at
-        stale = at is None or observation.now - at >= REMEMBER_SECONDS
-        return self._acting(decision) or (
-            self.seen.table_missing is None and (stale or bool(observation.lost or observation.refused))
+        unseen = {region for region, peer in remembered.peers.items() if peer.unseen_since is not None}
+        return bool(
+            at is None
+            or observation.now - at >= REMEMBER_SECONDS
+            or observation.lost
+            or observation.refused
+            or observation.warned
+            or (remembered.short_since is None) == bool(decision.short)
+            or {region for region, peer in self.member.peers.items() if peer.unseen_since is not None} != unseen
         )
 
     def _loose(self) -> int:
@@ -315,7 +351,8 @@ class _Step:
     def _planned(self, decision: engine.Decision) -> Outcome:
         """What would be done, in check mode."""
         orders = tuple(
-            Launched(order, {f"planned-{number}": ""}) for number, order in enumerate(self.acting.orders(self.one, decision))
+            Launched(order, {f"planned-{number}": ""})
+            for number, order in enumerate(self.acting.orders(self.one, decision, self.member.paid.places))
         )
         coming = self._loose() + sum(order.order.units for order in orders)
         return Outcome(
@@ -342,7 +379,12 @@ class _Step:
         seen = steering.observe(self.clients, self.one.region, question, self.cache)
         if not seen.steered:
             return self._outcome((), notes=("the group has gone",))
-        again = _Step(self.clients, seen.steered[0], self.policy, seen, self.options, self.cache)
+        member = observing.member(seen.steered[0], seen, self.member.policy, self.member.paid)
+        if isinstance(member, str):
+            return self._outcome((), error=member)
+        observation = replace(member.observation, share=self.member.observation.share)
+        member = replace(member, observation=observation, peers=self.member.peers)
+        again = _Step(self.clients, member, seen, self.options, self.cache)
         again.began -= waited + POLL_SECONDS
         again.one = replace(again.one, now=again.one.now - waited - POLL_SECONDS)
         return again.take()
@@ -357,10 +399,11 @@ class _Step:
         decisions = self.decisions = [decision]
         suspended = self.acting.fighting(self.one)
         changed_target = decision.target if decision.target != self.one.number(ours.TARGET) else None
+        wanted = self._figures(decision)
         figures: dict[str, int] = {}
         try:
-            if changed_target is not None:
-                self.acting.tag(self.clients, self.one, {ours.TARGET: str(changed_target)})
+            if wanted:
+                self.acting.tag(self.clients, self.one, wanted)
             if suspended:
                 self.acting.suspend(self.clients, self.one, suspended)
             for number in range(1, ROUNDS + 1):
@@ -377,7 +420,7 @@ class _Step:
         finally:
             if lease is not None:
                 client, table = self._table()
-                text = self._memory(decision, remembering.read(lease.memory), changed_target is not None)
+                text = self._memory(decision, changed_target is not None)
                 if state.release(client, table, lease, text, self.now) is None:
                     self.problems.append("the lease ran out before the step was done: another controller may have acted")
         return self._outcome(tuple(decisions), (), tuple(suspended), figures, changed_target)
@@ -389,13 +432,18 @@ class _Step:
             ours.MANAGED_BY: "spot.platform",
             ours.GROUP: self.one.name,
         }
-        client = self.clients.get("ec2", self.one.region)
-        made = side_by_side(
-            partial(launch, client, template=self.one.template, tags=tags), self.acting.orders(self.one, decision)
-        )
+        order = partial(launch, self.clients.get("ec2", self.one.region), template=self.one.template, tags=tags)
+        made = side_by_side(order, self.acting.orders(self.one, decision, self._places()))
+        lacking = sum(one.order.units - one.units for one in made if one.order.paid and one.refusal)
+        if lacking:  # then On-Demand of any type, though it is not paid for
+            made += [order(replace(one, units=lacking)) for one in self.acting.orders(self.one, _on_demand(decision), ())]
         self.launched += made
         self.problems += dict.fromkeys(one.refusal for one in made if one.wrong and one.refusal not in self.problems)
         return [one.order.pool for one in made if one.refusal and one.order.pool]
+
+    def _places(self) -> Sequence[Place]:
+        """Where On-Demand is paid for already; none where it was launched in an earlier round."""
+        return () if self.launched else self.member.paid.places
 
     def _after(
         self, observation: engine.Observation, decision: engine.Decision, refused: Sequence[str]
@@ -413,9 +461,12 @@ class _Step:
         return replace(
             observation,
             target=decision.target,
+            lent=decision.lent,
+            since_change=observation.since_change if decision.target == observation.target else 0.0,
             instances=(*observation.instances, *new),
             memory=decision.memory,
             lost=(),
+            warned=(),
             refused=tuple(refused),
         )
 
@@ -427,11 +478,14 @@ class _Step:
             return decision
         after = self._after(observation, decision, refused)
         last = self._decide(after)
+        staying = [one for one in after.instances if not one.leaving and one.id not in last.moves.end]
+        expected = sum(one.capacity for one in staying)
         return replace(
             last,
             moves=replace(last.moves, spot={}, on_demand=0),
-            on_demand=sum(one.capacity for one in after.instances if one.pool is None and not one.leaving)
-            - sum(one.capacity for one in after.instances if one.pool is None and one.id in last.moves.end),
+            on_demand=sum(one.capacity for one in staying if one.pool is None),
+            expected=expected,
+            short=max(0, last.target - expected),
         )
 
     def _settle(self, decision: engine.Decision) -> dict[str, int]:
@@ -465,14 +519,17 @@ class _Step:
             self.acting.set_figures(self.clients, one, figures)
         return figures
 
-    def _memory(
-        self, decision: engine.Decision, remembered: remembering.Remembered, changed_target: bool = False
-    ) -> str:
+    def _memory(self, decision: engine.Decision, changed_target: bool = False) -> str:
+        before = self.member.remembered
+        since = self.one.now if before.short_since is None else before.short_since
         return remembering.written(
             remembering.Remembered(
                 decision.memory,
                 steering.counted_in(self.one),
-                self.one.now if changed_target else remembered.changed_at,
+                steering.warned_in(self.one, self.seen, before),
+                self.one.now if changed_target else before.changed_at,
+                since if decision.short else None,
+                self.member.peers,
             )
         )
 

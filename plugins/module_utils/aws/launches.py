@@ -39,12 +39,13 @@ NO_CAPACITY = (
 @dataclass(frozen=True)
 class Order:
     """Units to launch in one Spot pool (zone, type), or On-Demand (``pool`` is ``None``) in whatever zone and type is
-    cheapest. ``weights`` are units by type, ``subnets`` by zone."""
+    cheapest. ``weights`` are units by type, ``subnets`` by zone. ``paid``: it is On-Demand that is paid for already."""
 
     pool: str | None
     units: int
     weights: Mapping[str, int]
     subnets: Mapping[str, str]
+    paid: bool = False
 
     @property
     def overrides(self) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Record:
-    """A name and what it may lead to. ``zone``: id or name of the hosted zone; ``policy``: ``weighted`` or ``latency``.
+    """A name of ``app`` and what it may lead to. ``zone``: id or name of the hosted zone; ``policy``: ``weighted`` or ``latency``.
 
     ``prune``: our records of regions that are not among the targets go; without targets, all of ours (offboarding).
     """
@@ -53,6 +53,7 @@ class Record:
     zone: str
     name: str
     policy: str
+    app: str
     environment: str
     targets: tuple[Target, ...] = ()
     prune: bool = False

@@ -95,6 +95,11 @@ class Steered:
         return key_of(self.name, self.kind)
 
     @property
+    def lent(self) -> int:
+        """The part of its target that it carries for other regions."""
+        return self.number(ours.LENT) if ours.LENT in self.tags else 0
+
+    @property
     def app(self) -> str | None:
         return self.tags.get(ours.APP)
 
@@ -162,7 +167,8 @@ class Question:
     """What is steered, and how it is observed.
 
     ``names``: the groups, all that are ours if ``None``, narrowed by ``apps`` and ``environment``. ``kinds``: of groups
-    and fleets; each is a call. ``notices``: instances that were told to go, besides those that EC2 names.
+    and fleets; each is a call. ``notices``: instances that were told to go, besides those that EC2 names. ``warned``:
+    those that AWS recommends to leave.
     """
 
     names: Collection[str] | None = None
@@ -170,6 +176,7 @@ class Question:
     apps: Sequence[str] = ()
     environment: str | None = None
     notices: frozenset[str] = frozenset()
+    warned: frozenset[str] = frozenset()
     bands: market.Bands | None = None
     history_days: int = 0
     placement_scores: bool = False
@@ -177,12 +184,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Region:
-    """A region as it was observed. ``table_missing``: why there is neither memory nor lease, where that is so."""
+    """A region as it was observed. ``table_missing``: why there is neither memory nor lease, where that is so.
+    ``warned``: the instances that AWS recommends to leave."""
 
     steered: Sequence[Steered]
     market: Market
     states: Mapping[str, state.State]
     table_missing: str | None = None
+    warned: frozenset[str] = frozenset()
 
 
 def observe(clients: Clients, region: str, question: Question, cache: Cache) -> Region:
@@ -219,7 +228,7 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
     offers = _market(clients, region, steered, question, cache)
     steered = side_by_side(partial(_with_health, clients.get("elbv2", region)), steered)
     steered = side_by_side(partial(_with_refusals, ec2, states), steered)
-    return Region(steered, offers, states, missing)
+    return Region(steered, offers, states, missing, question.warned)
 
 
 def _found(
@@ -516,6 +525,8 @@ def observation_of(one: Steered, region: Region, remembered: remembering.Remembe
     gone = {name: pool for name, pool in one.taken.items() if name not in remembered.counted}
     told = {each.id: each.pool for each in one.instances if each.leaving and each.pool}
     lost = {*gone.values(), *(pool for name, pool in told.items() if name not in remembered.counted)}
+    new = region.warned - remembered.warned
+    warned = {each.pool for each in one.instances if each.pool and each.id in new}
     changed = remembered.changed_at
     return engine.Observation(
         now=one.now,
@@ -527,11 +538,18 @@ def observation_of(one: Steered, region: Region, remembered: remembering.Remembe
         on_demand_capacity=on_demand[1],
         lost=tuple(sorted(lost)),
         refused=tuple(sorted(one.refused)),
+        warned=tuple(sorted(warned)),
         since_change=None if changed is None else max(0.0, one.now - changed),
         paid=paid,
+        lent=one.lent,
     )
 
 
 def counted_in(one: Steered) -> frozenset[str]:
     """The instances whose loss is counted once the memory that was learned from ``one`` is written."""
     return frozenset(one.taken) | {each.id for each in one.instances if each.leaving}
+
+
+def warned_in(one: Steered, region: Region, remembered: remembering.Remembered) -> frozenset[str]:
+    """The instances whose recommendation to leave is counted once the memory that was learned from ``one`` is written."""
+    return frozenset(each.id for each in one.instances) & (region.warned | remembered.warned)

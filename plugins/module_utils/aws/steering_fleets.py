@@ -20,13 +20,14 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.clients import C
 from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Order, terminate_instances
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import Decision
+from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Place
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import EC2_FLEET
 
 EXCESS = "ExcessCapacityTermination"
 """What a fleet does by itself that ends instances, when it is to keep less: suspended while the autoscaler steers it."""
 
 
-def orders(one: Steered, decision: Decision) -> list[Order]:
+def orders(one: Steered, decision: Decision, places: Sequence[Place]) -> list[Order]:
     """None: what a fleet launches follows from its figures."""
     return []
 

@@ -28,6 +28,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Er
 from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Order, terminate_instances
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered, counts
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import Decision
+from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Place
 
 ATTACHED = 20
 """AttachInstances takes at most this many."""
@@ -37,12 +38,20 @@ FIGHTING = ("AZRebalance", "AlarmNotification", "ScheduledActions")
 """What a group does by itself that moves instances or sets its size: suspended while the autoscaler steers it."""
 
 
-def orders(one: Steered, decision: Decision) -> list[Order]:
-    """What is to be launched for the group, one order for each pool."""
+def orders(one: Steered, decision: Decision, places: Sequence[Place]) -> list[Order]:
+    """What is to be launched for the group, one order for each pool; On-Demand first at the ``places`` that are paid for."""
     moves = decision.moves
     found = [Order(pool, units, one.weights, one.subnets) for pool, units in sorted(moves.spot.items())]
-    if moves.on_demand:
-        found.append(Order(None, moves.on_demand, one.weights, one.subnets))
+    missing = moves.on_demand
+    for place in places:
+        weight = one.weights.get(place.instance_type, 0)
+        subnets = {zone: subnet for zone, subnet in one.subnets.items() if place.zone in (None, zone)}
+        units = min(missing, place.count * weight)
+        if units > 0 and subnets:
+            found.append(Order(None, units, {place.instance_type: weight}, subnets, paid=True))
+            missing -= units
+    if missing:
+        found.append(Order(None, missing, one.weights, one.subnets))
     return found
 
 

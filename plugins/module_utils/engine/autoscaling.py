@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ansible_collections.spot.platform.plugins.module_utils.engine import demand, placement, risk, supply
+from ansible_collections.spot.platform.plugins.module_utils.engine import demand, placement, regions, risk, supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 
 PROFILES = tuple(supply.WORTH)
@@ -31,11 +31,12 @@ class Observation:
     """An application's fleet in a region, and its market, at ``now`` (seconds since the epoch). Capacities are in units.
 
     ``target``: the one in force; ``since_change``: seconds since it was set, ``None`` where it was long ago.
-    ``instances`` and ``pools``: those of the fleet. ``lost`` and ``refused``: the pools that took an instance away (or
-    told one to go), or refused one, since ``memory`` was made.
+    ``instances`` and ``pools``: those of the fleet. ``lost``, ``refused`` and ``warned``: the pools that took an instance
+    away (or told one to go), refused one, or have one that AWS recommends to leave, since ``memory`` was made.
     ``on_demand_price``: of a unit for an hour, in the unit of the pools' prices; ``on_demand_capacity``: the units of one
     On-Demand Instance. ``paid``: the units of On-Demand that reservations and plans pay for already.
-    ``lent``: units that the region carries for others, in the target besides its own demand.
+    ``lent``: the units of the target that are carried for other regions. ``share``: the region's part of an application
+    whose regions help each other, the target to set in place of its own demand.
     """
 
     now: float
@@ -47,9 +48,11 @@ class Observation:
     on_demand_capacity: int = 1
     lost: Sequence[str] = ()
     refused: Sequence[str] = ()
+    warned: Sequence[str] = ()
     since_change: float | None = None
     paid: int = 0
     lent: int = 0
+    share: regions.Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,8 @@ class Decision:
     ``kind``: ``fallback`` (On-Demand is sent for), ``returned`` (it is given back), ``scaled`` (the target changes),
     ``moved`` (other Spot for the same target), ``waiting`` (less serves than is wanted, and nothing more can be done) or
     ``steady``. ``serving``: the units that serve now; ``expected``: those that will when all that is asked for has come;
-    ``short``: those that nothing is on its way for. Costs are for an hour: of the best fleet, with the risk of its
-    pools in ``risk_cost``, and of the target On-Demand.
+    ``short``: those that nothing is on its way for. ``lent``: the units of the target that are carried
+    for other regions. Costs are for an hour: of the best fleet, with the risk of its pools, and of the target On-Demand.
     """
 
     kind: str
@@ -100,6 +103,7 @@ class Decision:
     on_demand_cost: float
     reasons: tuple[str, ...]
     ask_again_seconds: int
+    lent: int = 0
 
     @property
     def acts(self) -> bool:
@@ -110,14 +114,16 @@ class Decision:
 def decide(observation: Observation, policy: Policy) -> Decision:
     """The next step. Pure: the same arguments give the same decision."""
     seen = observation
-    asked = demand.decide(
-        policy.scaling, max(0, seen.target - seen.lent), seen.now, _price_now(seen), seen.since_change
-    )
-    target = min(asked.target + seen.lent, max(policy.scaling.max, asked.target))
+    asked = asked_of(seen, policy)
+    if seen.share is None:
+        target = min(asked.target + seen.lent, max(policy.scaling.max, asked.target))
+        lent = target - asked.target
+    else:
+        target, lent = seen.share.target, seen.share.lent
     # What is paid for already costs nothing more, and no risk: it is the base.
     base = min(target, max(policy.on_demand_base, seen.paid))
     taken = supply.step(
-        supply.Seen(seen.now, target, base, seen.instances, seen.pools, seen.memory, seen.lost, seen.refused),
+        supply.Seen(seen.now, target, base, seen.instances, seen.pools, seen.memory, seen.lost, seen.refused, seen.warned),
         supply.Stakes(
             supply.WORTH[policy.profile],
             seen.on_demand_price,
@@ -132,10 +138,16 @@ def decide(observation: Observation, policy: Policy) -> Decision:
     if policy.fleet:
         moves = placement.of_fleet(seen.instances, taken, target, base, supply.WORTH[policy.profile])
         taken = replace(taken, moves=moves)
-    return _told(seen, policy, asked, target, base, taken)
+    return _told(seen, policy, asked, target, lent, base, taken)
 
 
-def _price_now(seen: Observation) -> float | None:
+def asked_of(seen: Observation, policy: Policy) -> demand.Demand:
+    """What the region's own demand asks for."""
+    own = max(0, seen.target - seen.lent)
+    return demand.decide(policy.scaling, own, seen.now, price_of(seen), seen.since_change)
+
+
+def price_of(seen: Observation) -> float:
     """What a unit of the fleet costs an hour on the mean: the budget buys by it."""
     prices = {pool.id: pool.price for pool in seen.pools}
     held = supply.units_of(one for one in seen.instances if not one.leaving)
@@ -146,7 +158,13 @@ def _price_now(seen: Observation) -> float | None:
 
 
 def _told(
-    seen: Observation, policy: Policy, asked: demand.Demand, target: int, base: int, taken: supply.Step
+    seen: Observation,
+    policy: Policy,
+    asked: demand.Demand,
+    target: int,
+    lent: int,
+    base: int,
+    taken: supply.Step,
 ) -> Decision:
     """The decision, with what is told of it."""
     moves, best = taken.moves, taken.best
@@ -184,6 +202,7 @@ def _told(
         on_demand_cost=target * seen.on_demand_price,
         reasons=_reasons(seen, policy, asked, target, base, taken, serving) if kind != "steady" else asked.reasons,
         ask_again_seconds=_ask_again(seen, taken, serving < target),
+        lent=lent,
     )
 
 
@@ -207,7 +226,9 @@ def _reasons(
     """Why, in sentences with their numbers."""
     unit, moves = policy.scaling.unit, taken.moves
     found = list(asked.reasons)
-    if seen.lent:
+    if seen.share is not None:
+        found += seen.share.reasons
+    elif seen.lent:
         found.append(f"{seen.lent} {unit} of the target are carried for other regions")
     held = supply.units_of(one for one in seen.instances if not one.leaving)
     on_demand = held.pop(None, 0)
@@ -221,7 +242,11 @@ def _reasons(
     if leaving:
         named = ", ".join(f"{one.id} ({one.pool})" for one in leaving[:TOLD])
         found.append(f"{_count(len(leaving), 'instance')} told to go: {named}{_more(len(leaving))}")
-    for pools, what in ((seen.lost, "took an instance away"), (seen.refused, "refused one")):
+    for pools, what in (
+        (seen.lost, "took an instance away"),
+        (seen.refused, "refused one"),
+        (seen.warned, "has one that AWS recommends to leave: its risk rises"),
+    ):
         if pools:
             found.append(f"{', '.join(sorted(set(pools))[:TOLD])}{_more(len(set(pools)))} {what}")
     if moves.spot or moves.on_demand or moves.end:

@@ -9,6 +9,7 @@ What cannot be read is taken for nothing remembered: the pools then count as unk
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Record
@@ -18,13 +19,27 @@ FORM = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """The application in another region, as it was last seen: its target, of which ``lent`` was carried for others, and
+    since when it could not be observed (seconds since the epoch), ``None`` where it could."""
+
+    target: int
+    lent: int
+    unseen_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Remembered:
-    """``memory`` of the pools; ``counted``: the instances whose loss is in it already, while AWS still shows them;
-    ``changed_at``: when the target was last changed, seconds since the epoch."""
+    """``memory`` of the pools; ``counted`` and ``warned``: the instances whose loss, or recommendation to leave, is in it
+    already, while AWS still shows them. ``changed_at``: when the target was last changed; ``short_since``: since when less
+    than it can be had, On-Demand included; seconds since the epoch. ``peers``: by region."""
 
     memory: Memory = field(default_factory=Memory)
     counted: frozenset[str] = frozenset()
+    warned: frozenset[str] = frozenset()
     changed_at: float | None = None
+    short_since: float | None = None
+    peers: Mapping[str, Peer] = field(default_factory=dict)
 
 
 def written(remembered: Remembered) -> str:
@@ -37,7 +52,10 @@ def written(remembered: Remembered) -> str:
             "pools": {pool: astuple(record) for pool, record in sorted(memory.records.items())},
             "together": [[*pair, *counts] for pair, counts in sorted(memory.together.items())],
             "counted": sorted(remembered.counted),
+            "warned": sorted(remembered.warned),
             "changed_at": remembered.changed_at,
+            "short_since": remembered.short_since,
+            "peers": {region: astuple(peer) for region, peer in sorted(remembered.peers.items())},
         },
         separators=(",", ":"),
     )
@@ -56,7 +74,10 @@ def read(text: str | None) -> Remembered:
                 {(one, other): (joint, chances) for one, other, joint, chances in found["together"]},
             ),
             frozenset(found["counted"]),
+            frozenset(found["warned"]),
             found["changed_at"],
+            found["short_since"],
+            {region: Peer(*peer) for region, peer in found["peers"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Remembered()

@@ -4,8 +4,8 @@
 """One application in several regions: where one runs short in spite of On-Demand, the others carry what it lacks.
 
 A region that is short goes on asking for its own demand; so the targets that are set add up to more than the demand by
-what is carried, and what can serve adds up to it. What a region carries for others can be read off its group, the
-target in force less its own demand, and is kept between two bounds: at least what is short now (``_Need.missing``), at
+what is carried, and what can serve adds up to it. What a region carries for others is a tag of its group, beside the
+target that it is part of, and is kept between two bounds: at least what is short now (``_Need.missing``), at
 most what has not served for a while yet (``_Need.unsettled``). Between them nothing moves, so a region that comes back
 for a moment moves nothing, and nothing is given back before what replaces it has served: make before break.
 """
@@ -23,9 +23,9 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.proportion im
 class Region:
     """A region of an application. Capacities are in the application's unit.
 
-    ``demand``: what its own load asks for. ``target``: the one in force, as its group is tagged. ``serving``: what
-    serves now; ``settled``: the part of it that has for long (see `settled`); ``expected``: what serves or surely will.
-    ``short_for``: seconds for which ``expected`` has been below ``target`` with all that On-Demand could give, or for
+    ``demand``: what its own load asks for. ``target``: the one in force, of which ``lent`` is carried for others, as its
+    group is tagged. ``serving``: what serves now; ``settled``: the part of it that has for long (see `settled`);
+    ``expected``: what serves or surely will. ``short_for``: seconds for which ``expected`` has been below ``target`` with all that On-Demand could give, or for
     which the region could not be observed; ``None`` where neither, or where that is not known. Of a region that is not
     ``reachable``, demand and target are the last that are known, and the rest counts for nothing.
     """
@@ -38,6 +38,7 @@ class Region:
     serving: int
     settled: int
     expected: int
+    lent: int = 0
     short_for: float | None = None
     reachable: bool = True
     price_per_unit: float | None = None
@@ -46,11 +47,6 @@ class Region:
     def own(self) -> int:
         """The demand within the bounds."""
         return max(self.minimum, min(self.maximum, self.demand))
-
-    @property
-    def lent(self) -> int:
-        """What it carries for others now."""
-        return max(0, self.target - self.own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,8 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A fleet and its market at ``now`` (seconds since the epoch). ``lost`` and ``refused``: the pools that took an
-    instance away, or refused one, since ``memory`` was made. ``target`` and ``base``, its On-Demand part, are in units.
+    """A fleet and its market at ``now`` (seconds since the epoch). ``lost``, ``refused`` and ``warned``: the pools that took
+    an instance away, refused one, or have one that AWS recommends to leave, since ``memory`` was made. ``target`` and ``base``, its On-Demand part, are in units.
     """
 
     now: float
@@ -59,6 +59,7 @@ class Seen:
     memory: Memory
     lost: Sequence[str] = ()
     refused: Sequence[str] = ()
+    warned: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def step(seen: Seen, stakes: Stakes) -> Step:
     alive = [one for one in seen.instances if not one.leaving]
     held = units_of(alive)
     on_demand = held.pop(None, 0)
-    memory = learn(seen.memory, seen.now, held, seen.lost, seen.refused)
+    memory = learn(seen.memory, seen.now, held, seen.lost, seen.refused, seen.warned)
     promised = prospects(seen.pools, memory, seen.now, held)
     best = compose(
         [one for one in promised.values() if one.open > 0.5],

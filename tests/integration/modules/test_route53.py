@@ -48,7 +48,7 @@ class World:
 
     def record(self, *serving: int | None, **more: Any) -> Record:
         targets = tuple(Target(region, has, self.balancers[region]) for region, has in zip(REGIONS, serving))
-        given = {"zone": "example.com", "name": NAME, "policy": "weighted", "environment": "sandbox"}
+        given = {"zone": "example.com", "name": NAME, "policy": "weighted", "app": "web", "environment": "sandbox"}
         return Record(**{**given, "targets": targets, **more})
 
     def follow(self, *serving: int | None, act: bool = True, **more: Any) -> Change:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.autoscaling import result_of
+from ansible_collections.spot.platform.plugins.module_utils.aws.control import Stepped
 from ansible_collections.spot.platform.plugins.module_utils.aws.control import Outcome
 from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Launched, Order
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
@@ -46,7 +47,7 @@ def outcome(decision, **more):
 
 def test_a_change_is_told_with_its_event_and_its_difference():
     made = Launched(Order(None, 2, {"m5.large": 1}, {}), {"i-2": "m5.large", "i-3": "m5.large"})
-    result = result_of([outcome(decided(), launched=(made,), figures={"on_demand_base": 3})])
+    result = result_of(Stepped([outcome(decided(), launched=(made,), figures={"on_demand_base": 3})]))
     (decision,) = result["decisions"]
     assert result["changed"] and (decision["kind"], decision["fallback"]) == ("fallback", 2)
     assert decision["launched"][0] == {
@@ -64,7 +65,7 @@ def test_a_change_is_told_with_its_event_and_its_difference():
 
 def test_what_could_not_be_had_is_told_without_a_change_and_why():
     refused = Launched(Order(A, 2, {"m5.large": 1}, {}), {}, "InsufficientInstanceCapacity: none")
-    result = result_of([outcome(decided(fallback=False), launched=(refused,))])
+    result = result_of(Stepped([outcome(decided(fallback=False), launched=(refused,))]))
     (event,) = result["activity"]
     assert not result["changed"] and (event["kind"], event["changed"]) == ("capacity.waiting", False)
     assert f"InsufficientInstanceCapacity: none: {A} (0 of 2)" in event["reasons"]
@@ -72,22 +73,19 @@ def test_what_could_not_be_had_is_told_without_a_change_and_why():
 
 def test_a_group_that_is_well_leaves_no_event():
     well = decided(tuple(Instance(f"i-{number}", None, 1, NOW - 9000, True) for number in range(3)), fallback=False)
-    result = result_of([outcome(well)])
+    result = result_of(Stepped([outcome(well)]))
     assert result["activity"] == [] and not result["changed"]
 
 
 def test_errors_and_problems_name_group_and_region():
-    result = result_of(
-        [
-            Outcome("eu-west-1", None, error="the region cannot be reached"),
-            outcome(decided(), problems=("InvalidAMIID.NotFound: the image is not there",)),
-        ]
-    )
+    failed = Outcome("eu-west-1", None, error="the region cannot be reached")
+    wrong = outcome(decided(), problems=("InvalidAMIID.NotFound: the image is not there",))
+    result = result_of(Stepped([failed, wrong]))
     assert [(one["group"], one["region"]) for one in result["errors"]] == [(None, "eu-west-1"), ("test-web", "us-east-1")]
     assert len(result["decisions"]) == 1
 
 
 def test_the_pools_are_told_when_asked_for():
-    (decision,) = result_of([outcome(decided())], explain=True)["decisions"]
+    (decision,) = result_of(Stepped([outcome(decided())]), explain=True)["decisions"]
     (pool,) = decision["pools"]
     assert (pool["pool"], pool["held"], pool["chance_open"]) == (A, 0, 0.0)

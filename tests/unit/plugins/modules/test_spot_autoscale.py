@@ -12,7 +12,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.spot.platform.plugins.module_utils.aws import control, market
 from ansible_collections.spot.platform.plugins.module_utils.aws.control import Outcome
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
+from ansible_collections.spot.platform.plugins.module_utils.aws.sharing import Spread
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import ASK_AGAIN
+from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
 from ansible_collections.spot.platform.plugins.modules import spot_autoscale
 
 EAST, WEST = "us-east-1", "eu-west-1"
@@ -50,13 +52,13 @@ def steps(monkeypatch, tmp_path):
     """The regions that a step was taken in, with the names of the groups and the options; ``answer`` is by region."""
     made = SimpleNamespace(taken={}, answer={}, cache_dir=str(tmp_path))
 
-    def step_region(_clients, region, names, options, _cache):
-        made.taken[region] = (names, options)
-        return made.answer.get(region, [])
+    def step(_clients, wanted, options, _cache):
+        made.taken |= {region: (names, options) for region, names in wanted.items()}
+        return control.Stepped([one for region in sorted(wanted) for one in made.answer.get(region, [])])
 
     client = SimpleNamespace(meta=SimpleNamespace(endpoint_url="https://ec2.test", region_name=EAST))
     clients = SimpleNamespace(get=lambda _service, _region=None: client)
-    monkeypatch.setattr(control, "step_region", step_region)
+    monkeypatch.setattr(control, "step", step)
     monkeypatch.setattr(spot_autoscale.Clients, "of_module", lambda _module: clients)
     return made
 
@@ -80,6 +82,7 @@ def test_the_region_of_the_task_is_stepped_by_default_with_all_its_groups(monkey
     assert ended.result == {
         "changed": False,
         "decisions": [],
+        "names": [],
         "ask_again_seconds": ASK_AGAIN,
         "errors": [],
         "activity": [],
@@ -205,3 +208,24 @@ def test_groups_and_regions_are_not_given_together_and_check_mode_is_supported(m
     with pytest.raises(Ended):
         spot_autoscale.main()
     assert asked["mutually_exclusive"] == [("groups", "regions")] and asked["supports_check_mode"] is True
+
+
+def test_an_application_in_several_regions_is_spread_with_its_limits_and_its_name():
+    dns = {"zone": "example.com", "name": "web.example.com"}
+    given = {"app": "web", "regions": [EAST, WEST], "sharing": {"max_extra": 0.2}, "dns": dns}
+    (spread,) = options(spread=[given]).spreads
+    assert spread == Spread("web", [EAST, WEST], Limits(0.2, 120, 300), "web.example.com", "example.com", "weighted")
+    (plain,) = options(spread=[{"app": "web", "regions": [EAST]}]).spreads
+    assert plain == Spread("web", [EAST])
+
+
+def test_limits_that_mean_nothing_fail_before_anything_is_done(monkeypatch, steps):
+    given = {"app": "web", "regions": [EAST], "sharing": {"max_extra": -1}}
+    ended = run(monkeypatch, steps, spread=[given], environment="test")
+    assert ended.failed and "max_extra is -1.0: it must be a number, 0 or more" in ended.result["msg"]
+    assert steps.taken == {}
+
+
+def test_applications_of_several_environments_are_not_mixed(monkeypatch, steps):
+    ended = run(monkeypatch, steps, spread=[{"app": "web", "regions": [EAST]}])
+    assert ended.failed and "spread needs the environment" in ended.result["msg"] and steps.taken == {}

@@ -10,17 +10,21 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, control, state, steering
+from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, control, observing, state, steering
 from ansible_collections.spot.platform.plugins.module_utils.aws import steering_groups as acting
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
 from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Launched
+from ansible_collections.spot.platform.plugins.module_utils.aws.sharing import Spread
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
+from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Paid, Place
 from ansible_collections.spot.platform.plugins.module_utils.engine.composition import Composition
 from ansible_collections.spot.platform.plugins.module_utils.engine.demand import Demand
-from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Remembered, read, written
+from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Peer, Remembered, read, written
+from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Pool, Record
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import Instance, Moves
 
+DECIDE = engine.decide
 NOW = 1_000_000.0
 REGION = "us-east-1"
 A, B = "us-east-1a/m5.large", "us-east-1b/m5.large"
@@ -103,6 +107,7 @@ class World:
         self.groups = [group()]
         self.states = {"web": state.State("web", 3, fresh())}
         self.table_missing = None
+        self.warned = frozenset()
         self.plan = [decided()]
         """The decisions, one for each time that is decided; the last one again and again."""
         self.full = set()
@@ -124,7 +129,7 @@ class World:
         if self.unreadable:
             raise AwsError(self.unreadable)
         found = [one for one in self.groups if question.names is None or one.name in question.names]
-        return steering.Region(found, steering.Market(), self.states, self.table_missing)
+        return steering.Region(found, steering.Market(), self.states, self.table_missing, self.warned)
 
     def decide(self, observation, policy):
         self.decisions.append((observation, policy))
@@ -202,7 +207,7 @@ def options(**more):
 
 
 def step(world, names=None, **more):
-    return control.step_region(Clients(), REGION, names, options(**more), None)
+    return control.step(Clients(), {REGION: names}, options(**more), None).outcomes
 
 
 def only(world, **more):
@@ -615,3 +620,62 @@ def test_without_a_table_check_mode_ends_nothing_either(world):
     without_table(world, member("i-d", None), *map(member, ("i-0", "i-1", "i-2", "i-3")), on_demand_base=1, counted=4)
     outcome = only(world, act=False)
     assert (outcome.ended, outcome.figures, outcome.changed) == ((), {}, False)
+
+
+def test_two_regions_are_observed_before_either_acts_and_help_each_other(world, monkeypatch):
+    """The one is short in spite of On-Demand since five minutes; the other carries what it may, under its own tags."""
+    east = group(member("i-0"), counted=1, region="us-east-1")
+    west = group(region="us-west-2")
+    short = state.State("web", 3, fresh(short_since=NOW - 300))
+    states = {"us-east-1": {"web": short}, "us-west-2": {"web": state.State("web", 3, fresh())}}
+
+    def observe(_clients, region, _question, _cache):
+        world.calls.append(("observe", region))
+        found = {"us-east-1": east, "us-west-2": west}[region]
+        return steering.Region([found], steering.Market(), states[region])
+
+    monkeypatch.setattr(steering, "observe", observe)
+    monkeypatch.setattr(engine, "decide", DECIDE)
+    spread = Spread("web", ["us-east-1", "us-west-2"], Limits())
+    wanted = {"us-east-1": None, "us-west-2": None}
+    outcomes = control.step(Clients(), wanted, options(spreads=[spread]), None).outcomes
+    assert [(one.region, one.decisions[-1].target, one.decisions[-1].lent) for one in outcomes] == [
+        ("us-east-1", 4, 0),
+        ("us-west-2", 6, 2),
+    ]
+    assert ("tag", {tags.TARGET: "6", tags.LENT: "2"}) in world.calls
+    assert {call[0] for call in world.calls[:2]} == {"observe"}
+    peers = [one.peers for one in world.written]
+    assert {"us-west-2": Peer(6, 2)} in peers and {"us-east-1": Peer(4, 0)} in peers
+    world.calls.clear()
+    alone = control.step(Clients(), {"us-west-2": None}, options(spreads=[spread]), None).outcomes
+    assert alone[0].decisions[-1].target == 4, "without the other region nothing is known of it"
+
+
+def test_since_when_too_little_can_be_had_is_remembered_and_forgotten(world):
+    world.plan = [replace(decided(kind="waiting"), short=2)]
+    only(world)
+    assert world.written[-1].short_since == NOW
+    world.states = {"web": state.State("web", 3, fresh(short_since=NOW - 200))}
+    world.plan = [decided()]
+    only(world)
+    assert world.written[-1].short_since is None
+
+
+def test_on_demand_that_is_paid_for_and_refused_is_launched_elsewhere(world, monkeypatch):
+    paid = Paid(2, (Place("m5.large", "us-east-1b", 2, "capacity reservation cr-1"),))
+    monkeypatch.setattr(observing, "_paid", lambda *_args: {"web": paid})
+    world.full, world.plan = {None}, [decided(on_demand=3, kind="fallback")]
+    only(world, commitments=True)
+    assert [(call[1], call[2]) for call in world.done("launch")] == [(None, 2), (None, 1), (None, 2)]
+    assert world.decisions[0][0].paid == 2
+
+
+def test_a_recommendation_is_learned_once(world):
+    question = steering.Question(warned=frozenset({"i-1"}))
+    world.warned = question.warned
+    only(world, question=question)
+    assert world.decisions[-1][0].warned == (A,) and world.written[-1].warned == {"i-1"}
+    world.states = {"web": state.State("web", 3, written(world.written[-1]))}
+    only(world, question=question)
+    assert world.decisions[-1][0].warned == ()

@@ -61,7 +61,7 @@ def balancer(region: str) -> Balancer:
 
 def record(east: int | None = 10, west: int | None = 10, **more: Any) -> Record:
     targets = tuple(Target(region, serving, balancer(region)) for region, serving in ((EAST, east), (WEST, west)))
-    given = {"zone": "Z1", "name": NAME, "policy": "weighted", "environment": "test", "targets": targets, **more}
+    given = {"zone": "Z1", "name": NAME, "policy": "weighted", "app": "web", "environment": "test", "targets": targets, **more}
     return Record(**given)
 
 

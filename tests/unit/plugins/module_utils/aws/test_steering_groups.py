@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws import steering_groups as acting
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
+from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Place
 
 POLICY = {
     "InstancesDistribution": {"OnDemandBaseCapacity": 2, "OnDemandPercentageAboveBaseCapacity": 0},
@@ -194,3 +196,25 @@ def test_only_what_was_suspended_by_us_is_resumed(clients):
 def test_where_nothing_was_suspended_by_us_nothing_is_resumed(clients, carried):
     assert acting.resume(clients, group(suspended=["Launch"], carried=carried)) == []
     assert clients.calls == []
+
+
+def test_on_demand_is_launched_first_where_it_is_paid_for():
+    one = replace(group(), weights={"m5.large": 2, "m5.xlarge": 4}, subnets={"us-east-1a": "a", "us-east-1b": "b"})
+    decision = SimpleNamespace(moves=SimpleNamespace(spot={"us-east-1a/m5.large": 2}, on_demand=9))
+    places = [Place("m5.xlarge", "us-east-1b", 1, "reserved"), Place("m5.large", None, 2, "a plan")]
+    orders = acting.orders(one, decision, places)
+    made = [(each.pool, each.units, dict(each.weights), sorted(each.subnets), each.paid) for each in orders]
+    both = ["us-east-1a", "us-east-1b"]
+    assert made == [
+        ("us-east-1a/m5.large", 2, {"m5.large": 2, "m5.xlarge": 4}, both, False),
+        (None, 4, {"m5.xlarge": 4}, ["us-east-1b"], True),
+        (None, 4, {"m5.large": 2}, both, True),
+        (None, 1, {"m5.large": 2, "m5.xlarge": 4}, both, False),
+    ]
+
+
+@pytest.mark.parametrize("place", [Place("c5.large", None, 3, "r"), Place("m5.large", "us-east-1z", 3, "r")])
+def test_what_is_paid_for_elsewhere_is_no_use(place):
+    one = replace(group(), weights={"m5.large": 1}, subnets={"us-east-1a": "a"})
+    decision = SimpleNamespace(moves=SimpleNamespace(spot={}, on_demand=2))
+    assert [(order.units, order.paid) for order in acting.orders(one, decision, [place])] == [(2, False)]

@@ -14,6 +14,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling i
     Policy,
     decide,
 )
+from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Share
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Pool, Record, learn
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import LOAD, Budget, Metric, Point, Scaling
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import Instance
@@ -96,3 +97,30 @@ def test_a_dearer_profile_never_expects_less():
     short = seen(some(None, 1), some(A, 1))
     expected = [decide(short, replace(POLICY, profile=name)).expected for name in ("cost", "balanced", "availability")]
     assert expected == sorted(expected) and expected[0] >= 4
+
+
+def test_a_recommendation_to_leave_raises_the_risk_and_moves_nothing_by_itself():
+    held = seen(some(None, 1), some(A, 3))
+    calm, warned = decide(held, POLICY), decide(replace(held, warned=[A]), POLICY)
+    assert warned.prospects[A].hazard > calm.prospects[A].hazard
+    assert warned.prospects[B].hazard == calm.prospects[B].hazard
+    assert not warned.acts and warned.memory.records[A].losses > calm.memory.records[A].losses
+    often = held
+    for _time in range(20):
+        often = replace(often, warned=[A], memory=decide(replace(often, warned=[A]), POLICY).memory)
+    assert decide(often, POLICY).prospects[A].hazard > 2 * calm.prospects[A].hazard
+
+
+def test_what_is_carried_for_other_regions_is_no_demand_of_its_own():
+    metric = Metric("custom", LOAD, 10.0, series=tuple(Point(NOW - age, 40.0, 4.0) for age in range(900, 0, -60)))
+    policy = replace(POLICY, scaling=Scaling(2, 20, metrics=(metric,)))
+    decision = decide(seen(some(None, 1), some(A, 4), target=6, lent=2), policy)
+    assert (decision.demand.target, decision.target, decision.lent) == (4, 6, 2)
+    assert "2 instances of the target are carried for other regions" in decision.reasons
+
+
+def test_the_part_that_all_regions_agreed_on_is_the_target():
+    share = Share("us-east-1", 4, 7, 0, 3, 0, 0, ("carries 3 instances for eu-west-1",))
+    decision = decide(seen(some(None, 1), some(A, 3), share=share), POLICY)
+    assert (decision.target, decision.lent, decision.expected) == (7, 3, 7)
+    assert "carries 3 instances for eu-west-1" in decision.reasons

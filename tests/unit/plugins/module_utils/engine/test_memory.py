@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Remembered, read, written
+from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Peer, Remembered, read, written
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, learn
 
 
 def test_what_is_written_is_read_again():
     memory = learn(learn(Memory(), 0.0, ["a", "b", "c"], [], []), 600.0, ["c"], ["a", "b"], ["d"])
-    remembered = Remembered(memory, frozenset({"i-1", "i-2"}), 300.0)
+    peers = {"eu-west-1": Peer(6, 2), "us-west-2": Peer(4, 0, 250.0)}
+    remembered = Remembered(memory, frozenset({"i-1", "i-2"}), frozenset({"i-3"}), 300.0, 240.0, peers)
     assert read(written(remembered)) == remembered
     assert memory.together, "pairs of pools are remembered too"
 

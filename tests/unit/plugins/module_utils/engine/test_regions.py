@@ -26,7 +26,8 @@ def region(name: str, demand: int = 10, **more) -> Region:
     """A region that has served all that it is asked for, for long."""
     target = more.get("target", demand)
     had = {"serving": target, "settled": target, "expected": target}
-    return Region(name, demand, **{"minimum": 1, "maximum": 20, "target": target, **had, **more})
+    found = Region(name, demand, **{"minimum": 1, "maximum": 20, "target": target, **had, **more})
+    return found if "lent" in more else replace(found, lent=max(0, target - found.own))
 
 
 def short(name: str, has: int, seconds: float | None = 300, **more) -> Region:
@@ -231,6 +232,7 @@ def world(chance: random.Random) -> tuple[list[Region], Limits]:
                 serving,
                 chance.choice([serving, chance.randint(0, serving)]),
                 expected,
+                max(0, target - demand),
                 chance.choice([None, 30.0, 500.0]) if expected < target else None,
                 True,
                 chance.choice([None, 0.01, 0.02, 0.03]),
@@ -242,7 +244,7 @@ def world(chance: random.Random) -> tuple[list[Region], Limits]:
 
 
 def set_to(regions: list[Region], sharing: Sharing) -> list[Region]:
-    return [replace(one, target=sharing.targets[one.name]) for one in regions]
+    return [replace(one, target=part.target, lent=part.lent) for one, part in zip(regions, sharing.shares)]
 
 
 WORLDS = [world(random.Random(seed)) for seed in range(1000)]
