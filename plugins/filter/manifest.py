@@ -53,6 +53,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
+from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 
 SCHEMA = Path(__file__).resolve().parents[2] / "roles" / "app" / "meta" / "argument_specs.yml"
@@ -140,7 +141,8 @@ def check(manifest: Any) -> tuple[dict[str, Any], list[str]]:
         return {}, problems
     result = ArgumentSpecValidator(schema()).validate(complete(manifest, schema()))
     problems = [plain(message) for message in result.error_messages]
-    return result.validated_parameters, problems or wrong_scaling(result.validated_parameters["capacity"])
+    made = result.validated_parameters
+    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made)]
 
 
 def wrong_scaling(capacity: dict[str, Any]) -> list[str]:
@@ -150,6 +152,24 @@ def wrong_scaling(capacity: dict[str, Any]) -> list[str]:
     except ValueError as error:
         return [str(error)]
     return []
+
+
+def wrong_regions(manifest: dict[str, Any]) -> list[str]:
+    """What is wrong with how several regions go together, where keys and types are right."""
+    problems = []
+    try:
+        Limits(**manifest["capacity"]["sharing"])
+    except ValueError as error:
+        problems.append(f"capacity.sharing.{error}")
+    dns = manifest["routing"]["dns"]
+    if not dns:
+        return problems
+    zone, name = (dns[key].lower().rstrip(".") for key in ("zone", "name"))
+    if "." in zone and name != zone and not name.endswith(f".{zone}"):
+        problems.append(f"routing.dns.name is {dns['name']!r}: it must be in the zone {dns['zone']}")
+    if not (manifest["runtime"]["port"] and manifest["routing"]["enabled"]):
+        problems.append("routing.dns needs a load balancer: set runtime.port, and leave routing.enabled at true")
+    return problems
 
 
 def plain(message: str) -> str:
@@ -177,22 +197,44 @@ def manifest_filter(manifest: Any, errors: bool = False) -> Any:
 
 def scalings_filter(manifests: Any) -> list[dict[str, Any]]:
     """See ``scalings.yml``."""
+    found = []
+    for result in by_name(manifests):
+        # As it would be written: the module refuses null where it has choices.
+        scaling = complete(result["capacity"]["scaling"], schema()["capacity"]["options"]["scaling"]["options"])
+        if scaling.keys() & {"metrics", "schedules", "budget"}:
+            found.append({"app": result["name"], **scaling})
+    return found
+
+
+def spreads_filter(manifests: Any) -> list[dict[str, Any]]:
+    """See ``spreads.yml``."""
+    found = []
+    for result in by_name(manifests):
+        one = {"app": result["name"], "regions": result["regions"]}
+        if len(result["regions"]) > 1 and result["capacity"]["sharing"]["max_extra"]:
+            one["sharing"] = result["capacity"]["sharing"]
+        if result["routing"]["dns"]:
+            one["dns"] = result["routing"]["dns"]
+        if len(one) > 2:
+            found.append(one)
+    return found
+
+
+def by_name(manifests: Any) -> list[dict[str, Any]]:
+    """The manifests with their defaults, each once, by name. Raises ``AnsibleFilterError`` for one that cannot be used."""
     found: dict[str, dict[str, Any]] = {}
     for manifest in manifests:
         result, problems = check(manifest)
         if problems:
             name = manifest.get("name", "without a name") if isinstance(manifest, dict) else "that is no mapping"
             raise AnsibleFilterError(f"the manifest {name} cannot be used: {'; '.join(problems)}")
-        # As it would be written: the module refuses null where it has choices.
-        scaling = complete(result["capacity"]["scaling"], schema()["capacity"]["options"]["scaling"]["options"])
-        if scaling.keys() & {"metrics", "schedules", "budget"}:
-            found[result["name"]] = {"app": result["name"], **scaling}
+        found[result["name"]] = result
     return [found[name] for name in sorted(found)]
 
 
 class FilterModule:
-    """The filters ``spot.platform.manifest`` and ``spot.platform.scalings``."""
+    """The filters ``spot.platform.manifest``, ``spot.platform.scalings`` and ``spot.platform.spreads``."""
 
     def filters(self) -> dict[str, Any]:
         """Their names in Jinja."""
-        return {"manifest": manifest_filter, "scalings": scalings_filter}
+        return {"manifest": manifest_filter, "scalings": scalings_filter, "spreads": spreads_filter}
