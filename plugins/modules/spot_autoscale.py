@@ -733,7 +733,6 @@ def spread_of(given: dict[str, Any]) -> Spread:
 
 def run(module: AnsibleAWSModule) -> control.Stepped:
     """The step of every group asked for, regions side by side."""
-    clients = Clients.of_module(module)
     wanted: dict[str | None, list[str] | None] = defaultdict(list)
     for group in module.params["groups"] or ():
         wanted[group["region"] or module.region].append(group["name"])
@@ -745,6 +744,7 @@ def run(module: AnsibleAWSModule) -> control.Stepped:
         raise ValueError("spread needs the environment: applications of several could have the same name")
     if None in wanted:
         raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
+    clients = Clients.of_module(module, min(wanted))
     cache = Cache(module.params["cache_dir"], market.endpoint(clients.get("ec2", next(iter(wanted)))))
     options = options_of(module, clients, cache)
     stepped = control.step(clients, wanted, options, cache)

@@ -48,9 +48,11 @@ class Clients:
         self._lock = threading.Lock()
 
     @classmethod
-    def of_module(cls, module: Any) -> "Clients":
-        """The clients that an ``AnsibleAWSModule``'s connection options ask for."""
-        return cls(*get_aws_connection_info(module))
+    def of_module(cls, module: Any, region: str | None = None) -> "Clients":
+        """The clients that an ``AnsibleAWSModule``'s connection options ask for; global services are asked from
+        ``region`` where the task has none."""
+        own, endpoint_url, connection = get_aws_connection_info(module)
+        return cls(own or region, endpoint_url, connection)
 
     def get(self, service: str, region: str | None = None) -> Any:
         """The client of ``service`` in ``region`` (default: the session's)."""

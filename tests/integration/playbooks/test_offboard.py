@@ -9,6 +9,22 @@ from collections.abc import Callable
 from .conftest import ENVIRONMENT, REGION, WEB, WORKER, Project
 
 
+def hosted_zone(project: Project) -> str:
+    """A zone with a record that is another's; returns its id."""
+    route53 = project.sandbox.client("route53")
+    zone = route53.create_hosted_zone(Name="example.com", CallerReference="one")["HostedZone"]["Id"]
+    record = {"Name": "other.example.com", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]}
+    changes = [{"Action": "CREATE", "ResourceRecordSet": record}]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    return zone
+
+
+def names(project: Project, zone: str) -> set[str]:
+    """The names in the zone, but for its own."""
+    found = project.sandbox.client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    return {f"{one['Name']} {one['Type']}" for one in found if one["Type"] not in ("NS", "SOA")}
+
+
 def test_offboarding_removes_all_that_was_made_and_nothing_else(
     project: Project, until: Callable[[str, str], None]
 ) -> None:
@@ -16,9 +32,13 @@ def test_offboarding_removes_all_that_was_made_and_nothing_else(
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     ec2.create_security_group(GroupName=f"{ENVIRONMENT}-web", Description="another's of the same name", VpcId=vpc)
     before = project.resources()
-    project.app(WEB)
+    zone = hosted_zone(project)
+    project.app({**WEB, "routing": {"dns": {"zone": "example.com", "name": "web.example.com"}}})
     project.app(WORKER)
     project.onboard()
+    reconciled = project.play("capacity_reconcile")
+    assert reconciled.code == 0, reconciled.output
+    assert names(project, zone) == {"web.example.com. A", "other.example.com. A"}
 
     asked = project.play("app_offboard")
     assert asked.code != 0
@@ -33,6 +53,7 @@ def test_offboarding_removes_all_that_was_made_and_nothing_else(
 
     run = project.play("app_offboard", apps="web", app_offboard_confirm=True)
     assert run.code == 0, run.output
+    assert names(project, zone) == {"other.example.com. A"}
     left = project.ours()
     assert {name for names in left.values() for name in names if name.startswith(f"{ENVIRONMENT}-web")} == {
         f"{ENVIRONMENT}-web"  # the other's

@@ -59,7 +59,7 @@ def steps(monkeypatch, tmp_path):
     client = SimpleNamespace(meta=SimpleNamespace(endpoint_url="https://ec2.test", region_name=EAST))
     clients = SimpleNamespace(get=lambda _service, _region=None: client)
     monkeypatch.setattr(control, "step", step)
-    monkeypatch.setattr(spot_autoscale.Clients, "of_module", lambda _module: clients)
+    monkeypatch.setattr(spot_autoscale.Clients, "of_module", lambda _module, _region: clients)
     return made
 
 
