@@ -13,9 +13,10 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import route53
 from ansible_collections.spot.platform.plugins.module_utils.aws.balancers import Balancer
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
-from ansible_collections.spot.platform.plugins.module_utils.engine import regions
+from ansible_collections.spot.platform.plugins.module_utils.engine import demand, regions
 from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Paid
 from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Peer, Remembered
+from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import DEGRADE
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,16 @@ def shared(spread: Spread, members: Mapping[str, Member], unseen: Collection[str
 
 def _region(name: str, member: Member, limits: regions.Limits, boot_seconds: float) -> regions.Region:
     """What is to be known of a region that was observed."""
-    seen, scaling = member.observation, member.policy.scaling
+    seen = member.observation
+    minimum, maximum = _bounds(member)
     staying = [one for one in seen.instances if not one.leaving]
     since = member.remembered.short_since
     expected = sum(one.capacity for one in staying)
     return regions.Region(
         name,
         demand=engine.asked_of(seen, member.policy).target,
-        minimum=scaling.min,
-        maximum=scaling.max,
+        minimum=minimum,
+        maximum=maximum,
         target=seen.target,
         serving=member.serving,
         settled=regions.settled(
@@ -99,6 +101,15 @@ def _region(name: str, member: Member, limits: regions.Limits, boot_seconds: flo
         short_for=None if since is None or expected >= seen.target else max(0.0, seen.now - since),
         price_per_unit=min((pool.price for pool in seen.pools), default=seen.on_demand_price),
     )
+
+
+def _bounds(member: Member) -> tuple[int, int]:
+    """The bounds in force, the upper one by what the budget buys too, where that is to limit."""
+    scaling, seen = member.policy.scaling, member.observation
+    low, high = demand.bounds(scaling, seen.now)[:2]
+    if scaling.budget is not None and scaling.budget.when_exceeded == DEGRADE:
+        high = max(low, min(high, scaling.budget.buys(engine.price_of(seen))))
+    return low, high
 
 
 def _known(name: str, members: Mapping[str, Member]) -> Peer:

@@ -16,7 +16,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine import autosc
 from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Peer, Remembered
 from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Pool
-from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import LOAD, Metric, Point, Scaling
+from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import LOAD, Budget, Metric, Point, Scaling, Schedule
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import Instance
 
 NOW = 1_000_000.0
@@ -87,6 +87,17 @@ def test_what_is_carried_goes_back_once_the_other_has_served_for_a_while():
     assert targets(shared(SPREAD, {EAST: young, WEST: carrying}, (), BOOT))[WEST] == 15
     old = member(EAST, some(4), some(6, age=BOOT + 400))
     assert targets(shared(SPREAD, {EAST: old, WEST: carrying}, (), BOOT))[WEST] == 12, "step by step"
+
+
+def test_what_a_region_carries_stays_within_its_budget_and_its_schedule():
+    short, west = member(EAST, some(4), short_since=NOW - 300), member(WEST, some(10))
+    scaling = west.policy.scaling
+    for narrower in (
+        replace(scaling, budget=Budget(0.06 * 12)),
+        replace(scaling, schedules=(Schedule(frozenset(range(7)), 0, 0, "UTC", max=12),)),
+    ):
+        narrow = replace(west, policy=replace(west.policy, scaling=narrower))
+        assert targets(shared(SPREAD, {EAST: short, WEST: narrow}, (), BOOT))[WEST] == 12
 
 
 def test_without_limits_nothing_is_shared():
