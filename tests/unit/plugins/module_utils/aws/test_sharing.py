@@ -90,14 +90,14 @@ def test_what_is_carried_goes_back_once_the_other_has_served_for_a_while():
 
 
 def test_what_a_region_carries_stays_within_its_budget_and_its_schedule():
-    short, west = member(EAST, some(4), short_since=NOW - 300), member(WEST, some(10))
+    short, west = member(EAST, some(4), short_since=NOW - 300), member(WEST, some(10), load=10)
     scaling = west.policy.scaling
     for narrower in (
         replace(scaling, budget=Budget(0.06 * 12)),
         replace(scaling, schedules=(Schedule(frozenset(range(7)), 0, 0, "UTC", max=12),)),
     ):
         narrow = replace(west, policy=replace(west.policy, scaling=narrower))
-        assert targets(shared(SPREAD, {EAST: short, WEST: narrow}, (), BOOT))[WEST] == 12
+        assert targets(shared(replace(SPREAD, name=None), {EAST: short, WEST: narrow}, (), BOOT))[WEST] == 12
 
 
 def test_without_limits_nothing_is_shared():
