@@ -278,7 +278,7 @@ class _Step:
             on_demand=on_demand,
             fallback=max(0, on_demand - self.policy.on_demand_base),
             expected=decision.expected + sum(one.capacity for one in kept),
-            reasons=(*decision.reasons, f"nothing is ended: {self.seen.table_missing}"),
+            reasons=(*decision.reasons, f"nothing is ended: {self.seen.stateless[self.one.key]}"),
         )
 
     def _table(self) -> tuple[Any, str]:
@@ -302,7 +302,7 @@ class _Step:
         at = remembered.memory.at
         stale = at is None or observation.now - at >= REMEMBER_SECONDS
         return self._acting(decision) or (
-            self.seen.table_missing is None and (stale or bool(observation.lost or observation.refused))
+            self.one.key in self.seen.states and (stale or bool(observation.lost or observation.refused))
         )
 
     def _loose(self) -> int:

@@ -102,7 +102,7 @@ class World:
     def __init__(self) -> None:
         self.groups = [group()]
         self.states = {"web": state.State("web", 3, fresh())}
-        self.table_missing = None
+        self.stateless = {}
         self.plan = [decided()]
         """The decisions, one for each time that is decided; the last one again and again."""
         self.full = set()
@@ -124,7 +124,7 @@ class World:
         if self.unreadable:
             raise AwsError(self.unreadable)
         found = [one for one in self.groups if question.names is None or one.name in question.names]
-        return steering.Region(found, steering.Market(), self.states, self.table_missing)
+        return steering.Region(found, steering.Market(), self.states, self.stateless)
 
     def decide(self, observation, policy):
         self.decisions.append((observation, policy))
@@ -344,7 +344,7 @@ def test_who_may_go_goes_after_what_replaces_them_is_attached(world):
 
 
 def test_without_a_table_what_is_missing_is_added_and_nothing_is_ended(world):
-    world.states, world.table_missing = {}, "there is no table spot-platform-test in us-east-1"
+    world.states, world.stateless = {}, {"web": "there is no table spot-platform-test in us-east-1"}
     world.plan = [decided({A: 1}, end=["i-0"])]
     outcome = only(world)
     assert world.done("launch") and world.done("attach")
@@ -352,8 +352,18 @@ def test_without_a_table_what_is_missing_is_added_and_nothing_is_ended(world):
     assert outcome.decisions[0].reasons[-1] == "nothing is ended: there is no table spot-platform-test in us-east-1"
 
 
+def test_a_group_without_a_table_costs_the_others_neither_memory_nor_lease(world):
+    world.groups = [group(), group(name="other")]
+    world.states["other"] = world.states.pop("web")
+    world.stateless = {"web": "there is no table"}
+    world.plan = [decided({A: 1}, end=["i-0"])]
+    ended = {one.name: one.ended for one in step(world)}
+    assert ended == {"web": (), "other": ("i-0",)}
+    assert len(world.done("acquire")) == len(world.done("release")) == 1
+
+
 def test_without_a_table_a_group_that_is_well_is_left_alone(world):
-    world.states, world.table_missing = {}, "there is no table"
+    world.states, world.stateless = {}, {"web": "there is no table"}
     outcome = only(world)
     assert (world.calls, outcome.changed, outcome.notes) == ([], False, ())
 
@@ -598,7 +608,7 @@ def test_an_instance_with_its_notice_is_replaced_in_the_same_step(world):
 
 def without_table(world, *instances, **figures):
     world.groups, world.states = [group(*instances, **figures)], {}
-    world.table_missing = "there is no table spot-platform-test in us-east-1"
+    world.stateless = {"web": "there is no table spot-platform-test in us-east-1"}
     world.plan = [decided(end=["i-d"], kind="returned")]
 
 
