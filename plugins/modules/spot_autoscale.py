@@ -475,7 +475,10 @@ errors:
       type: str
       sample: the group production-web is not there in us-east-1
 activity:
-  description: One activity event for each group where something was changed, or was wanted and could not be had.
+  description:
+    - One activity event for each group where something was changed, or was wanted and could not be had.
+    - Besides the figures, C(after) lists the pools that gave what they were asked for (C(granted)), that gave less
+      (C(refused)), and that took an instance away or told it to go (C(lost)).
   returned: always
   type: list
   elements: dict

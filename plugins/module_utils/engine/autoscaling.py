@@ -81,7 +81,7 @@ class Decision:
     ``moved`` (other Spot for the same target), ``waiting`` (less serves than is wanted, and nothing more can be done) or
     ``steady``. ``serving``: the units that serve now; ``expected``: those that will when all that is asked for has come;
     ``short``: those that nothing is on its way for. Costs are for an hour: of the best fleet, with the risk of its
-    pools in ``risk_cost``, and of the target On-Demand.
+    pools in ``risk_cost``, and of the target On-Demand. ``lost`` and ``refused``: the pools of the observation.
     """
 
     kind: str
@@ -100,6 +100,8 @@ class Decision:
     on_demand_cost: float
     reasons: tuple[str, ...]
     ask_again_seconds: int
+    lost: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     @property
     def acts(self) -> bool:
@@ -184,6 +186,8 @@ def _told(
         on_demand_cost=target * seen.on_demand_price,
         reasons=_reasons(seen, policy, asked, target, base, taken, serving) if kind != "steady" else asked.reasons,
         ask_again_seconds=_ask_again(seen, taken, serving < target),
+        lost=tuple(seen.lost),
+        refused=tuple(seen.refused),
     )
 
 
