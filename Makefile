@@ -80,7 +80,7 @@ demo-check: setup debian-chromium ## Run the demo, assert its result, and look a
 	@python -m pytest -q tests/demo
 
 bench: setup ## Measure speed and cost; it reports and does not gate (build/bench/*.json)
-	@for name in allocation inventory capacity onboard step; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
+	@for name in allocation inventory capacity apps onboard step; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
 	@python tests/bench/common.py
 
 bench-backtest: setup ## Play recorded markets to the engine and to other policies (build/bench/backtest.json, .html)

@@ -229,7 +229,9 @@ options:
     type: int
     default: 120
   run_seconds:
-    description: How long to wait for launched instances to run, so that they can be attached in the same step.
+    description:
+      - How long to wait for launched instances to run, so that they can be attached in the same step.
+      - It is the time of a region, however many groups launch; what runs later is attached at the next step.
     type: int
     default: 40
   lease_seconds:

@@ -58,7 +58,7 @@ class Options:
     """How to step. ``policy``: what comes before the groups' tags. ``scalings`` by app. ``act`` false: check mode.
     ``release``: let go of the groups instead.
 
-    ``holder`` names this controller. ``run_seconds``: how long to wait until launched instances run.
+    ``holder`` names this controller. ``run_seconds``: how long the groups of a region wait until launched instances run.
     ``lease_seconds``: how long to wait for another controller that acts on a group.
     """
 
@@ -121,6 +121,7 @@ def step_region(
         seen = steering.observe(clients, region, replace(options.question, names=names), cache)
     except AwsError as error:
         return [Outcome(region, None, error=str(error))]
+    began = time.monotonic()
     missing = sorted(set(names or ()) - {one.name for one in seen.steered})
     policies = _policies(clients, region, seen.steered, options, cache)
 
@@ -130,7 +131,7 @@ def step_region(
         policy = policies[one.key]
         if isinstance(policy, str):
             return Outcome(region, one, one.name, error=policy)
-        return _Step(clients, one, policy, seen, options, cache).take()
+        return _Step(clients, one, policy, seen, options, cache, began).take()
 
     return [
         *side_by_side(work, seen.steered),
@@ -209,7 +210,9 @@ class _Step:
         seen: steering.Region,
         options: Options,
         cache: Cache,
+        began: float,
     ) -> None:
+        """``began``: when the region had been observed, on this machine's monotonic clock: a step may wait for its turn."""
         self.clients = clients
         self.one = one
         self.acting = BACKENDS[one.kind]
@@ -217,7 +220,8 @@ class _Step:
         self.seen = seen
         self.options = options
         self.cache = cache
-        self.began = time.monotonic()
+        self.began = began
+        self.run_until = began + options.run_seconds
         self.decisions: list[engine.Decision] = []
         self.launched: list[Launched] = []
         self.attached: list[str] = []
@@ -342,8 +346,9 @@ class _Step:
         seen = steering.observe(self.clients, self.one.region, question, self.cache)
         if not seen.steered:
             return self._outcome((), notes=("the group has gone",))
-        again = _Step(self.clients, seen.steered[0], self.policy, seen, self.options, self.cache)
-        again.began -= waited + POLL_SECONDS
+        began = time.monotonic() - waited - POLL_SECONDS
+        again = _Step(self.clients, seen.steered[0], self.policy, seen, self.options, self.cache, began)
+        again.run_until = time.monotonic() + self.options.run_seconds
         again.one = replace(again.one, now=again.one.now - waited - POLL_SECONDS)
         return again.take()
 
@@ -441,7 +446,8 @@ class _Step:
         units |= {name: one.weights.get(kind, 1) for made in self.launched for name, kind in made.instances.items()}
         coming = [name for name in units if name not in decision.moves.end]
         new = [name for made in self.launched for name in made.instances]
-        if new and not running(self.clients.get("ec2", region), new, self.options.run_seconds):
+        left = max(0, int(self.run_until - time.monotonic()))
+        if new and not running(self.clients.get("ec2", region), new, left):
             new = []  # found by their tag, and attached, at the next step
         figures = self.acting.figures(one, decision, sum(units[name] for name in coming))
         if figures:

@@ -211,8 +211,9 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
             lambda: _states(clients, region, found),
         ),
     )
+    own = _by_group(auto_scaling, known)
     steered = [
-        *(_steered(group, known, zones, told) for group in auto_scaling),
+        *(_steered(group, own[group.name], zones, told) for group in auto_scaling),
         *(_steered_fleet(fleet, members.get(fleet.id, ()), zones, told) for fleet in fleets),
     ]
     offers = _market(clients, region, steered, question, cache)
@@ -302,6 +303,17 @@ def _states(
         else:
             states |= answer
     return states, stateless
+
+
+def _by_group(
+    found: Sequence[autoscaling.Group], known: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Of the instances, those of each group, by its name: its members, and what carries its name."""
+    parts = {group.name: {one: known[one] for one in group.instance_ids if one in known} for group in found}
+    for name, one in known.items():
+        if (group := name_of(one)) in parts:
+            parts[group][name] = one
+    return parts
 
 
 def _steered(

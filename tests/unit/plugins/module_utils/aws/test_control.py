@@ -336,6 +336,52 @@ def test_a_full_pool_is_no_problem(world):
     assert only(world).problems == ()
 
 
+@pytest.fixture
+def clock(world, monkeypatch):
+    """The monotonic clock, which stands; each launch takes 25 s of it, and groups are stepped one after another."""
+    now = [1000.0]
+    launch = world.launch
+
+    def slow(*given, **more):
+        now[0] += 25
+        return launch(*given, **more)
+
+    monkeypatch.setattr(control, "launch", slow)
+    monkeypatch.setattr(control.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(control.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(control, "side_by_side", lambda work, items: [work(one) for one in items])
+    return now
+
+
+def test_a_group_that_had_to_wait_for_its_turn_knows_what_time_it_is(world, clock, monkeypatch):
+    """Its lease would be over before it began, were it counted from the observation."""
+    leased_at = []
+    monkeypatch.setattr(state, "acquire", lambda _c, _t, held, _h, now, _s: leased_at.append(now) or held)
+    world.groups = [group(), group(name="other")]
+    world.states["other"] = world.states["web"]
+    world.plan = [decided({A: 1})]
+    step(world)
+    assert leased_at == [NOW, NOW + 25]
+
+
+def test_the_groups_of_a_region_wait_together_for_what_they_launched(world, clock, monkeypatch):
+    waits = []
+    monkeypatch.setattr(control, "running", lambda _client, _ids, seconds: waits.append(seconds) or True)
+    world.groups = [group(name=name) for name in ("web", "other", "third")]
+    world.states = dict.fromkeys(("web", "other", "third"), world.states["web"])
+    world.plan = [decided({A: 1})]
+    step(world)
+    assert waits == [15, 0, 0]
+
+
+def test_who_waited_for_another_controller_still_waits_for_what_it_launched(world, clock, monkeypatch):
+    waits = []
+    monkeypatch.setattr(control, "running", lambda _client, _ids, seconds: waits.append(seconds) or True)
+    world.plan, world.leases = [decided({A: 1})], [False] * 8 + [True]
+    assert only(world, lease_seconds=60).attached
+    assert waits == [15]
+
+
 def test_who_may_go_goes_after_what_replaces_them_is_attached(world):
     world.plan = [decided({A: 1}, end=["i-0"])]
     outcome = only(world)

@@ -92,6 +92,17 @@ def test_members_and_what_is_still_to_be_attached_are_the_fleet():
     assert (one.waiting, one.loose, one.counted) == (("i-4",), {"i-4", "i-5"}, 6)
 
 
+def test_each_group_has_its_members_and_what_carries_its_name():
+    found = [
+        autoscaling.Group({"AutoScalingGroupName": name, "Instances": members}, {}, "us-east-1", NOW)
+        for name, members in (("web", [member("i-1"), member("i-2")]), ("shop", [member("i-3"), member("i-9")]))
+    ]
+    instances = dict([known("i-1"), known("i-2", group="none"), known("i-3", group="shop"), known("i-4", group="shop"), known("i-5", group="gone")])
+    own = steering._by_group(found, instances)
+    assert {name: set(part) for name, part in own.items()} == {"web": {"i-1", "i-2"}, "shop": {"i-3", "i-4"}}
+    assert own["shop"]["i-4"] is instances["i-4"]
+
+
 @pytest.mark.parametrize("state, health", [("Terminating:Wait", "Healthy"), ("Standby", "Healthy"), ("InService", "Unhealthy")])
 def test_what_the_group_no_longer_counts_on_counts_for_nothing(state, health):
     assert steered([member("i-1", state, health)], [known("i-1")]).instances == ()
