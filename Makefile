@@ -8,7 +8,9 @@ VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-dev.lock)
 export PATH := $(BIN):$(PATH)
-export PYTHONDONTWRITEBYTECODE := 1
+# Compiled once, and not beside the sources: a clean checkout would compile all of Ansible and botocore for each process.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/build/pycache
+unexport PYTHONDONTWRITEBYTECODE
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -80,7 +82,7 @@ demo-check: setup debian-chromium ## Run the demo, assert its result, and look a
 	@python -m pytest -q tests/demo
 
 bench: setup ## Measure speed and cost; it reports and does not gate (build/bench/*.json)
-	@for name in allocation inventory capacity onboard step; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
+	@for name in allocation inventory capacity apps onboard step; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
 	@python tests/bench/common.py
 
 bench-backtest: setup ## Play recorded markets to the engine and to other policies (build/bench/backtest.json, .html)

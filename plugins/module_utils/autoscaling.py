@@ -15,6 +15,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.control import O
 from ansible_collections.spot.platform.plugins.module_utils.aws.route53 import Change
 from ansible_collections.spot.platform.plugins.module_utils.engine import supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import ASK_AGAIN, Decision
+from ansible_collections.spot.platform.plugins.module_utils.engine.history import GRANTED, LOST, REFUSED
 
 KINDS = ("fallback", "returned", "scaled", "moved", "waiting", "steady")
 """By weight: of the rounds of a step, the first of these says what it was."""
@@ -189,6 +190,19 @@ def after_of(outcome: Outcome) -> dict[str, Any]:
     return found
 
 
+def sightings_of(outcome: Outcome) -> dict[str, list[str]]:
+    """The pools that gave all that they were asked for, that gave less, and that took an instance away: what
+    `history.told` reads."""
+    asked = {one.order.pool for one in outcome.launched if one.order.pool}
+    refused = {pool for one in outcome.decisions for pool in one.refused}
+    refused |= {one.order.pool for one in outcome.launched if one.order.pool and one.refusal}
+    return {
+        GRANTED: sorted(asked - refused),
+        REFUSED: sorted(refused),
+        LOST: sorted({pool for one in outcome.decisions for pool in one.lost}),
+    }
+
+
 def reasons_of(outcome: Outcome) -> list[str]:
     """The reasons of all rounds, each once, with what was refused and what kept the step from acting."""
     refusals: dict[str, list[str]] = {}
@@ -215,7 +229,7 @@ def events_of(outcome: Outcome) -> list[Event]:
     if kind == "steady" or not told_of(outcome) or (outcome.released and not outcome.changed):
         return []
     told = decision_of(outcome)
-    before, after = told["before"], told["after"]
+    before, after = told["before"], told["after"] | sightings_of(outcome)
     summary = SUMMARIES[kind] if outcome.decisions or outcome.released else "Nothing was done"
     return [
         Event(

@@ -293,7 +293,9 @@ options:
     type: int
     default: 120
   run_seconds:
-    description: How long to wait for launched instances to run, so that they can be attached in the same step.
+    description:
+      - How long to wait for launched instances to run, so that they can be attached in the same step.
+      - It is the time of a region, however many groups launch; what runs later is attached at the next step.
     type: int
     default: 40
   lease_seconds:
@@ -591,7 +593,10 @@ errors:
       type: str
       sample: the group production-web is not there in us-east-1
 activity:
-  description: One activity event for each group where something was changed, or was wanted and could not be had.
+  description:
+    - One activity event for each group where something was changed, or was wanted and could not be had.
+    - Besides the figures, C(after) lists the pools that gave what they were asked for (C(granted)), that gave less
+      (C(refused)), and that took an instance away or told it to go (C(lost)).
   returned: always
   type: list
   elements: dict

@@ -8,14 +8,11 @@ zones, On-Demand prices) in its cache, as every run of a day but the first does;
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +21,20 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench.common import ROOT, record, table  # noqa: E402 - the repository's root has to be on the path first
+from tests.bench.common import (  # noqa: E402 - the repository's root has to be on the path first
+    ROOT,
+    ask,
+    calls,
+    clean_environment,
+    record,
+    sandbox,
+    table,
+)
 
 GROUPS = 20
 LATENCY = 0.02
 GOAL = 4.0
 TYPES = ["m5.large", "m5a.large", "m6i.large", "c5.large", "r5.large"]
-
-
-def ask(url: str, path: str, **body: Any) -> dict[str, Any]:
-    """The sandbox's control interface: POST with a body, GET without."""
-    data = json.dumps(body).encode() if body else None
-    with urllib.request.urlopen(urllib.request.Request(url + path, data=data), timeout=300) as answer:
-        return json.load(answer)
 
 
 def place(url: str) -> tuple[list[str], str]:
@@ -47,7 +45,7 @@ def place(url: str) -> tuple[list[str], str]:
     zones = [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]][:3]
     subnets = []
     for number, zone in enumerate(zones):
-        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=zone)["Subnet"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{16 * number}.0/20", AvailabilityZone=zone)["Subnet"]
         ec2.modify_subnet_attribute(SubnetId=subnet["SubnetId"], MapPublicIpOnLaunch={"Value": True})
         subnets.append(subnet["SubnetId"])
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
@@ -103,11 +101,7 @@ def run(url: str, folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [{"name": "Run", **task}]}]
     (folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
     environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "sandbox",
-        "AWS_SECRET_ACCESS_KEY": "sandbox",
-        "AWS_DEFAULT_REGION": "us-east-1",
+        **clean_environment(url),
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
     }
@@ -118,40 +112,26 @@ def run(url: str, folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     wall = time.monotonic() - began
     if done.returncode:
         raise RuntimeError(f"{next(iter(task))} failed:\n{done.stdout[-3000:]}\n{done.stderr[-1000:]}")
-    services = ask(url, "/sandbox/calls")["services"]
-    calls = {f"{service}:{name}": n for service, names in services.items() for name, n in names.items()}
     changed = re.search(r"changed=(\d+)", done.stdout)
-    return {"wall": round(wall, 2), "calls": sum(calls.values()), "changed": bool(changed and int(changed.group(1)))}
+    return {"wall": round(wall, 2), "calls": sum(calls(url).values()), "changed": bool(changed and int(changed.group(1)))}
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, sandbox() as url:
         folder = Path(name)
-        server = subprocess.Popen(
-            [sys.executable, "-m", "spot_sandbox", "--port", "0", "--seed", "1", "--regions", "us-east-1"],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "sandbox")},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            line = server.stdout.readline() if server.stdout else ""
-            url = line[line.index("http://") :].split()[0]
-            subnets, template = place(url)
-            ask(url, "/sandbox/faults", rules=[{"kind": "latency", "seconds": LATENCY}])
-            mine, theirs = ours(subnets, template, str(folder / "cache")), peers(subnets, template)
-            figures: dict[str, Any] = {"groups": GROUPS, "latency of an answer, s": LATENCY}
-            figures["ours, made, cold cache"] = run(url, folder, mine)
-            figures["ours, nothing to do"] = run(url, folder, mine)
-            ask(url, "/sandbox/reset", all=True)
-            subnets, template = place(url)
-            ask(url, "/sandbox/faults", rules=[{"kind": "latency", "seconds": LATENCY}])
-            mine, theirs = ours(subnets, template, str(folder / "cache")), peers(subnets, template)
-            figures["ours, made"] = run(url, folder, mine)
-            figures["peer, made"] = run(url, folder, theirs)
-            figures["peer, nothing to do"] = run(url, folder, theirs)
-        finally:
-            server.terminate()
-            server.wait(10)
+        subnets, template = place(url)
+        ask(url, "/sandbox/faults", rules=[{"kind": "latency", "seconds": LATENCY}])
+        mine, theirs = ours(subnets, template, str(folder / "cache")), peers(subnets, template)
+        figures: dict[str, Any] = {"groups": GROUPS, "latency of an answer, s": LATENCY}
+        figures["ours, made, cold cache"] = run(url, folder, mine)
+        figures["ours, nothing to do"] = run(url, folder, mine)
+        ask(url, "/sandbox/reset", all=True)
+        subnets, template = place(url)
+        ask(url, "/sandbox/faults", rules=[{"kind": "latency", "seconds": LATENCY}])
+        mine, theirs = ours(subnets, template, str(folder / "cache")), peers(subnets, template)
+        figures["ours, made"] = run(url, folder, mine)
+        figures["peer, made"] = run(url, folder, theirs)
+        figures["peer, nothing to do"] = run(url, folder, theirs)
     ratios = {
         phase: round(figures[f"peer, {phase}"]["wall"] / figures[f"ours, {phase}"]["wall"], 1)
         for phase in ("made", "nothing to do")

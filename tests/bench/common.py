@@ -8,6 +8,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,49 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
+    }
+
+
+@contextmanager
+def sandbox(*arguments: str) -> Iterator[str]:
+    """A sandbox of seed 1 in us-east-1, while the context lasts: its address."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "spot_sandbox", "--port", "0", "--seed", "1", "--regions", "us-east-1", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "sandbox")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = server.stdout.readline() if server.stdout else ""
+        if "http://" not in line:
+            raise RuntimeError(f"the sandbox did not start: exit code {server.wait()}")
+        yield line[line.index("http://") :].split()[0]
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def ask(url: str, path: str, **body: Any) -> dict[str, Any]:
+    """The sandbox's control interface: POST with a body, GET without."""
+    data = json.dumps(body).encode() if body else None
+    with urllib.request.urlopen(urllib.request.Request(url + path, data=data), timeout=300) as answer:
+        return json.load(answer)
+
+
+def calls(url: str) -> dict[str, int]:
+    """The API calls since the counts were reset, by service and operation."""
+    services = ask(url, "/sandbox/calls")["services"]
+    return {f"{service}:{name}": count for service, names in services.items() for name, count in names.items()}
+
+
+def clean_environment(url: str) -> dict[str, str]:
+    """The environment in which our modules and Ansible's find the sandbox, and nothing else of AWS."""
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "AWS_DEFAULT_REGION": "us-east-1",
     }
 
 

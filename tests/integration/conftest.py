@@ -25,7 +25,7 @@ class Sandbox:
     def __init__(self, *arguments: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "spot_sandbox", "--port", "0", *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "sandbox"), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "sandbox")},
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -126,7 +126,6 @@ def run_module(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
                 **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
                 **sandbox.env,
                 "PYTHONPATH": str(ROOT / ".collections"),
-                "PYTHONDONTWRITEBYTECODE": "1",
                 **(env or {}),
             },
         )

@@ -160,7 +160,7 @@ def _step_of(
     member = shared.get((part.region, one.key), part.members[one.key])
     if isinstance(member, str):
         return Outcome(part.region, one, one.name, error=member)
-    return _Step(clients, member, part.seen, options, cache).take()
+    return _Step(clients, member, part.seen, options, cache, part.began).take()
 
 
 def _troubles(part: Observed, names: Sequence[str] | None) -> list[Outcome]:
@@ -230,7 +230,9 @@ class _Step:
         seen: steering.Region,
         options: Options,
         cache: Cache,
+        began: float,
     ) -> None:
+        """``began``: when the region had been observed, on this machine's monotonic clock: a step may wait for its turn."""
         self.clients = clients
         self.member = member
         self.one = member.one
@@ -238,7 +240,8 @@ class _Step:
         self.seen = seen
         self.options = options
         self.cache = cache
-        self.began = time.monotonic()
+        self.began = began
+        self.run_until = began + options.run_seconds
         self.decisions: list[engine.Decision] = []
         self.launched: list[Launched] = []
         self.attached: list[str] = []
@@ -298,7 +301,7 @@ class _Step:
             on_demand=on_demand,
             fallback=max(0, on_demand - self.member.policy.on_demand_base),
             expected=decision.expected + sum(one.capacity for one in kept),
-            reasons=(*decision.reasons, f"nothing is ended: {self.seen.table_missing}"),
+            reasons=(*decision.reasons, f"nothing is ended: {self.seen.stateless[self.one.key]}"),
         )
 
     def _table(self) -> tuple[Any, str]:
@@ -326,7 +329,7 @@ class _Step:
         """Whether anything is to be done or remembered."""
         if self._acting(decision):
             return True
-        if self.seen.table_missing is not None:
+        if self.one.key not in self.seen.states:
             return False
         observation, remembered = self.member.observation, self.member.remembered
         at = remembered.memory.at
@@ -384,8 +387,9 @@ class _Step:
             return self._outcome((), error=member)
         observation = replace(member.observation, share=self.member.observation.share)
         member = replace(member, observation=observation, peers=self.member.peers)
-        again = _Step(self.clients, member, seen, self.options, self.cache)
-        again.began -= waited + POLL_SECONDS
+        began = time.monotonic() - waited - POLL_SECONDS
+        again = _Step(self.clients, member, seen, self.options, self.cache, began)
+        again.run_until = time.monotonic() + self.options.run_seconds
         again.one = replace(again.one, now=again.one.now - waited - POLL_SECONDS)
         return again.take()
 
@@ -495,7 +499,8 @@ class _Step:
         units |= {name: one.weights.get(kind, 1) for made in self.launched for name, kind in made.instances.items()}
         coming = [name for name in units if name not in decision.moves.end]
         new = [name for made in self.launched for name in made.instances]
-        if new and not running(self.clients.get("ec2", region), new, self.options.run_seconds):
+        left = max(0, int(self.run_until - time.monotonic()))
+        if new and not running(self.clients.get("ec2", region), new, left):
             new = []  # found by their tag, and attached, at the next step
         figures = self.acting.figures(one, decision, sum(units[name] for name in coming))
         if figures:

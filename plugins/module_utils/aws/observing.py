@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,7 +29,7 @@ class Options:
     """How to step. ``policy``: what comes before the groups' tags. ``scalings`` by app. ``act`` false: check mode.
     ``release``: let go of the groups instead.
 
-    ``holder`` names this controller. ``run_seconds``: how long to wait until launched instances run.
+    ``holder`` names this controller. ``run_seconds``: how long a region waits until launched instances run.
     ``lease_seconds``: how long to wait for another controller that acts on a group. ``commitments``: whether to look for
     what is paid for already. ``spreads``: the applications whose regions help each other, or have a name.
     """
@@ -50,13 +51,15 @@ class Options:
 @dataclass(frozen=True)
 class Observed:
     """A region as a step finds it. ``members``: its groups by key, or what is wrong with one; ``balancers``: by target
-    group, of the groups whose load balancer matters. ``problem``: why those are not known."""
+    group, of the groups whose load balancer matters. ``problem``: why those are not known. ``began``: when it had been
+    observed, on this machine's monotonic clock: a step may wait for its turn."""
 
     region: str
     seen: steering.Region
     members: Mapping[str, Member | str]
     balancers: Mapping[str, Balancer] = field(default_factory=dict)
     problem: str | None = None
+    began: float = 0.0
 
 
 def observe(
@@ -64,8 +67,9 @@ def observe(
 ) -> Observed:
     """The groups of ``region``, those called ``names`` or all. Raises `AwsError` where they cannot be read."""
     seen = steering.observe(clients, region, replace(options.question, names=names), cache)
+    began = time.monotonic()
     if options.release:
-        return Observed(region, seen, {})
+        return Observed(region, seen, {}, began=began)
     alike: dict[str, list[steering.Steered]] = {}
     for one in seen.steered:
         alike.setdefault(one.name, []).append(one)
@@ -77,7 +81,7 @@ def observe(
     policies = _measured(clients, region, seen.steered, policies, found, options, cache)
     paid = _paid(clients, region, seen.steered, cache) if options.commitments else {}
     members = {one.key: member(one, seen, policies[one.key], paid.get(one.key, Paid())) for one in seen.steered}
-    return Observed(region, seen, members, found, problem)
+    return Observed(region, seen, members, found, problem, began)
 
 
 def member(one: steering.Steered, seen: steering.Region, policy: engine.Policy | str, paid: Paid) -> Member | str:

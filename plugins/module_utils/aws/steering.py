@@ -184,13 +184,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Region:
-    """A region as it was observed. ``table_missing``: why there is neither memory nor lease, where that is so.
-    ``warned``: the instances that AWS recommends to leave."""
+    """A region as it was observed. By key of what is steered: its state, or, in ``stateless``, why there is neither
+    memory nor lease. ``warned``: the instances that AWS recommends to leave."""
 
     steered: Sequence[Steered]
     market: Market
     states: Mapping[str, state.State]
-    table_missing: str | None = None
+    stateless: Mapping[str, str] = field(default_factory=dict)
     warned: frozenset[str] = frozenset()
 
 
@@ -210,7 +210,7 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
         return Region((), Market(), {})
     auto_scaling = [one for one in found if isinstance(one, autoscaling.Group)]
     fleets = [one for one in found if isinstance(one, steered_fleets.Fleet)]
-    known, members, zones, states = side_by_side(
+    known, members, zones, (states, stateless) = side_by_side(
         lambda ask: ask(),
         (
             lambda: _instances(clients, region, auto_scaling),
@@ -219,16 +219,15 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
             lambda: _states(clients, region, found),
         ),
     )
-    missing = states if isinstance(states, str) else None
-    states = {} if missing else states
+    own = _by_group(auto_scaling, known)
     steered = [
-        *(_steered(group, known, zones, told) for group in auto_scaling),
+        *(_steered(group, own[group.name], zones, told) for group in auto_scaling),
         *(_steered_fleet(fleet, members.get(fleet.id, ()), zones, told) for fleet in fleets),
     ]
     offers = _market(clients, region, steered, question, cache)
     steered = side_by_side(partial(_with_health, clients.get("elbv2", region)), steered)
     steered = side_by_side(partial(_with_refusals, ec2, states), steered)
-    return Region(steered, offers, states, missing, question.warned)
+    return Region(steered, offers, states, stateless, question.warned)
 
 
 def _found(
@@ -288,25 +287,41 @@ def _zones(ec2: Any, found: Sequence[autoscaling.Group | steered_fleets.Fleet], 
 
 def _states(
     clients: Clients, region: str, found: Sequence[autoscaling.Group | steered_fleets.Fleet]
-) -> dict[str, state.State] | str:
-    """What the tables of the groups' environments remember; or why they do not."""
+) -> tuple[dict[str, state.State], dict[str, str]]:
+    """What the tables of the environments remember, and why others do not, by key; each environment on its own."""
     by_environment: dict[str, list[str]] = {}
     for one in found:
         by_environment.setdefault(one.tags.get(ours.ENVIRONMENT, ""), []).append(key_of(one.name, one.kind))
     client = clients.get("dynamodb", region)
-    try:
-        return {
-            one.id: one
-            for environment, names in by_environment.items()
-            for one in state.read(client, state.table_of(environment), names).values()
-        }
-    except AwsError as error:
-        if error.code == state.NO_TABLE:
-            return (
-                f"there is no table {state.table_of(next(iter(by_environment)))} in {region}: run "
-                "spot.platform.app_onboard, which makes it"
-            )
-        return str(error)
+
+    def read(environment: str) -> dict[str, state.State] | str:
+        table = state.table_of(environment)
+        try:
+            return state.read(client, table, by_environment[environment])
+        except AwsError as error:
+            if error.code == state.NO_TABLE:
+                return f"there is no table {table} in {region}: run spot.platform.app_onboard, which makes it"
+            return str(error)
+
+    states: dict[str, state.State] = {}
+    stateless: dict[str, str] = {}
+    for keys, answer in zip(by_environment.values(), side_by_side(read, by_environment)):
+        if isinstance(answer, str):
+            stateless |= dict.fromkeys(keys, answer)
+        else:
+            states |= answer
+    return states, stateless
+
+
+def _by_group(
+    found: Sequence[autoscaling.Group], known: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Of the instances, those of each group, by its name: its members, and what carries its name."""
+    parts = {group.name: {one: known[one] for one in group.instance_ids if one in known} for group in found}
+    for name, one in known.items():
+        if (group := name_of(one)) in parts:
+            parts[group][name] = one
+    return parts
 
 
 def _steered(

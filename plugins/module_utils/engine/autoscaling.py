@@ -85,6 +85,7 @@ class Decision:
     ``steady``. ``serving``: the units that serve now; ``expected``: those that will when all that is asked for has come;
     ``short``: those that nothing is on its way for. ``lent``: the units of the target that are carried
     for other regions. Costs are for an hour: of the best fleet, with the risk of its pools, and of the target On-Demand.
+    ``lost`` and ``refused``: the pools of the observation.
     """
 
     kind: str
@@ -104,6 +105,8 @@ class Decision:
     reasons: tuple[str, ...]
     ask_again_seconds: int
     lent: int = 0
+    lost: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     @property
     def acts(self) -> bool:
@@ -203,6 +206,8 @@ def _told(
         reasons=_reasons(seen, policy, asked, target, base, taken, serving) if kind != "steady" else asked.reasons,
         ask_again_seconds=_ask_again(seen, taken, serving < target),
         lent=lent,
+        lost=tuple(seen.lost),
+        refused=tuple(seen.refused),
     )
 
 

@@ -29,7 +29,8 @@ from math import gcd
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Prospect
 
 CANDIDATES = 8
-"""So many pools, the cheapest with their risk, are looked at besides those that hold something."""
+"""So many pools, the cheapest with their risk, are looked at besides those that hold something, and those without which
+the parts that a zone and a pool may hold leave no room for the target."""
 MOST_SPARES = 3
 STEPS = 24
 """A fleet is built in about so many steps at most."""
@@ -86,7 +87,7 @@ def compose(
             one.pool.price + terms.risk_price * one.hazard + (0 if held.get(one.pool.id) else terms.entry_price)
         ),
     )
-    chosen = ranked[:CANDIDATES] + [one for one in ranked[CANDIDATES:] if held.get(one.pool.id)]
+    chosen = _candidates(ranked, held, terms)
     ties = [[together(a, b) + b.hazard * terms.outage for b in chosen] for a in chosen]
     cheapest = min([terms.on_demand_price, *(one.pool.price for one in chosen)])
     # Losses are counted in the largest part that all instances are made of.
@@ -100,6 +101,38 @@ def compose(
             break  # the units alone cost as much
         best = min(best, built(spares), key=lambda one: one.cost)
     return best
+
+
+def _candidates(ranked: Sequence[Prospect], held: Mapping[str, int], terms: Terms) -> list[Prospect]:
+    """The pools to look at, of those ``ranked`` from the best on."""
+    chosen: list[Prospect] = []
+    filled: dict[str, int] = {}
+    per_zone, per_pool = _most(terms.most_of_zone, terms), _most(terms.most_of_pool, terms)
+    missing = terms.target - terms.base
+    for number, one in enumerate(ranked):
+        room = 0
+        if missing > 0 and not one.full:
+            room = _room(one.pool.capacity, per_zone, filled.get(one.pool.zone, 0), per_pool, 0)
+        if number < CANDIDATES or held.get(one.pool.id) or room > 0:
+            chosen.append(one)
+            filled[one.pool.zone] = filled.get(one.pool.zone, 0) + room
+            missing -= room
+    return chosen
+
+
+def _most(share: float, terms: Terms) -> int:
+    """The units of the target that something may hold."""
+    return max(1, int(share * terms.target + 1e-9))
+
+
+def _room(capacity: int, per_zone: int, in_zone: int, per_pool: int, in_pool: int) -> int:
+    """The units, in whole instances, that a pool may still get; the first instance of a zone or pool is always allowed:
+    less than one cannot be had."""
+    room = min(
+        per_zone - in_zone if in_zone else max(per_zone, capacity),
+        per_pool - in_pool if in_pool else max(per_pool, capacity),
+    )
+    return max(0, room // capacity * capacity)
 
 
 def uncovered(spares: int, mean: float) -> float:
@@ -132,8 +165,7 @@ def _built(
     lost_with = [0.0] * count
     on_demand, cost, risk, total = terms.base, terms.base * terms.on_demand_price, 0.0, terms.base
     wanted, covered = terms.target + spares, spares // part
-    per_zone = max(1, int(terms.most_of_zone * terms.target + 1e-9)) + spares
-    per_pool = max(1, int(terms.most_of_pool * terms.target + 1e-9)) + spares
+    per_zone, per_pool = _most(terms.most_of_zone, terms) + spares, _most(terms.most_of_pool, terms) + spares
     zones: dict[str, int] = {}
     some: list[int] = []  # the pools that have any, in the order of their first unit
     while total < wanted:
@@ -152,9 +184,11 @@ def _built(
                 size = min(size, held.get(one.pool.id, 0) - units[index])
                 if size <= 0:
                     continue
-            # The first instance of a zone or pool is always allowed: less than one cannot be had.
-            if (zones.get(zone) and zones[zone] + size > per_zone) or (units[index] and units[index] + size > per_pool):
-                continue
+            in_zone = zones.get(zone, 0)
+            if in_zone + size > per_zone or units[index] + size > per_pool:
+                size = min(size, _room(one.pool.capacity, per_zone, in_zone, per_pool, units[index]))
+                if size <= 0:
+                    continue
             price = one.pool.price
             if units[index] >= held.get(one.pool.id, 0):
                 price += terms.entry_price + (1 - one.open) * terms.entry_price

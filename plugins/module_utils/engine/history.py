@@ -14,7 +14,6 @@ Everything is in the group's unit. A pool's price is that of an instance over it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,11 +24,9 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.simulation im
 from ansible_collections.spot.platform.plugins.module_utils.engine.timeline import Stay
 
 GRANTED, REFUSED, LOST = "granted", "refused", "lost"
+"""What is seen of pools; ``after`` in an activity event has a list of pools for each, named as ``us-east-1a/m5.large``."""
 OPEN = 10**6
 """The room of an open pool: more than any group asks for."""
-POOL = re.compile(r"([a-z0-9-]+)/([a-z0-9-]+\.[a-z0-9-]+)")
-GAVE_LESS = re.compile(rf"{POOL.pattern} \(\d+ of \d+\)")
-"""How the reasons of an activity event name a pool, and one that gave less than it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -198,21 +195,15 @@ def events_of(events: Iterable[Mapping[str, Any]], region: str, group: str) -> l
 
 
 def told(timed: Iterable[tuple[datetime, Mapping[str, Any]]]) -> list[Sighting]:
-    """What the reasons of events tell of pools: the autoscaler's own launches, which no scaling activity tells of."""
+    """What events tell of pools: of the autoscaler's own launches, which no scaling activity tells of."""
     found = []
     for time, event in timed:
-        said: dict[str, set[tuple[str, str]]] = {GRANTED: set(), REFUSED: set(), LOST: set()}
-        for reason in event.get("reasons", ()):
-            if reason.endswith("took an instance away"):
-                said[LOST].update(POOL.findall(reason))
-            elif reason.endswith("refused one"):
-                said[REFUSED].update(POOL.findall(reason))
-            elif reason.startswith("asked for: ") and event.get("changed"):
-                said[GRANTED].update(POOL.findall(reason))
-            else:
-                said[REFUSED].update(GAVE_LESS.findall(reason))
-        said[GRANTED] -= said[REFUSED]
-        found += [Sighting(time, *pool, what) for what, pools in said.items() for pool in sorted(pools)]
+        after = event.get("after")
+        for what in (GRANTED, REFUSED, LOST):
+            pools = after.get(what) if isinstance(after, Mapping) else None
+            for pool in pools or ():
+                zone, _slash, kind = pool.partition("/")
+                found.append(Sighting(time, zone, kind, what))
     return found
 
 

@@ -93,15 +93,13 @@ def test_the_activity_tells_what_no_scaling_activity_does(sandbox, simulate, tmp
     began = datetime.fromisoformat(sandbox.get("/sandbox/clock")["time"])
     advance(sandbox, 6 * 3600)
 
-    def event(kind, hours, *reasons):
+    def event(kind, hours, **after):
         at = (began + timedelta(hours=hours)).isoformat()
-        told = {"app": "web", "region": REGION, "resource": "sandbox-web", "changed": True, "reasons": reasons}
+        told = {"app": "web", "region": REGION, "resource": "sandbox-web", "changed": True, "after": after}
         return {"id": "1", "kind": f"capacity.{kind}", "time": at, "summary": "", **told}
 
     pools = [f"us-east-1{zone}/{kind}" for zone in "abc" for kind in ("m5.large", "m5a.large", "m6i.large")]
-    refused = ", ".join(f"{pool} (0 of 2)" for pool in pools)
-    gave = "asked for: " + ", ".join(f"2 vcpus in {pool}" for pool in pools)
-    events = [event("fallback", 1, f"InsufficientInstanceCapacity: none: {refused}"), event("returned", 4, gave)]
+    events = [event("fallback", 1, refused=pools), event("returned", 4, granted=pools)]
     path = tmp_path / "activity.jsonl"
     path.write_text("".join(f"{json.dumps(each)}\n" for each in events), encoding="utf-8")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.spot.platform.tests.integration.modules.groups import make
+from ansible_collections.spot.platform.tests.integration.modules.groups import TYPES, make
 
 from .conftest import ENVIRONMENT, WORKER, Project
 
@@ -44,6 +45,36 @@ def test_the_history_of_an_application_is_shown_and_written(project: Project, tm
     ]
     assert {row["trace"] for row in rows} == {"sandbox-worker@eu-west-1"}
     assert "spot.platform (balanced)" in run.output and "9 pools were replayed" in run.words
+
+
+def test_the_activity_file_tells_what_was_refused(project: Project, tmp_path: Path) -> None:
+    """The autoscaler's own launches are refused by EC2: only its events tell of that."""
+    make(project.sandbox, app="worker", region="eu-west-1", **{"spot.platform/environment": ENVIRONMENT})
+    began = datetime.fromisoformat(project.sandbox.get("/sandbox/clock")["time"])
+    project.sandbox.post("/sandbox/clock", advance=4 * 3600)
+    project.app(WORKER)
+    pools = [f"eu-west-1{zone}/{kind}" for zone in "abc" for kind in TYPES]
+    events = [
+        {
+            "kind": "capacity.moved",
+            "time": (began + timedelta(hours=hour)).isoformat(),
+            "region": "eu-west-1",
+            "resource": "sandbox-worker",
+            "changed": True,
+            "after": after,
+        }
+        for hour, after in ((1, {"refused": pools}), (3, {"granted": pools}))
+    ]
+    (tmp_path / "activity.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in events), encoding="utf-8")
+
+    written = tmp_path / "simulation.json"
+    files = {"activity_file": str(tmp_path / "activity.jsonl"), "capacity_simulate_file": str(written)}
+    run = project.play("capacity_simulate", apps="worker", profiles="cost", **files)
+    assert run.code == 0, run.output
+    (observed,) = json.loads(written.read_text(encoding="utf-8"))["observed"]
+    shares = {pool["pool"]: pool["open_share"] for pool in observed["pools"]}
+    assert shares.keys() == set(pools)
+    assert all(0.4 < share < 0.6 for share in shares.values()), "closed for two hours of four"
 
 
 def test_a_folder_of_traces_is_shown(project: Project, tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.control import O
 from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Launched, Order
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import Observation, Policy, decide
+from ansible_collections.spot.platform.plugins.module_utils.engine.history import events_of, told
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Pool, learn
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import Instance
 
 NOW = 1_769_860_800.0
-A = "us-east-1a/m5.large"
+A, B, C, D = (f"us-east-1{letter}/m5.large" for letter in "abcd")
 CLOSED = learn(learn(Memory(), NOW - 900, [], [], [A]), NOW - 10, [], [], [A])
 GROUP = Steered(
     name="test-web",
@@ -36,8 +37,8 @@ GROUP = Steered(
 )
 
 
-def decided(instances=GROUP.instances, fallback=True):
-    seen = Observation(NOW, 3, instances, [Pool(A, "us-east-1a", 0.02)], CLOSED, 0.06)
+def decided(instances=GROUP.instances, fallback=True, **more):
+    seen = Observation(NOW, 3, instances, [Pool(A, "us-east-1a", 0.02)], CLOSED, 0.06, **more)
     return decide(seen, Policy(Scaling(1, 9), on_demand_base=1, fallback=fallback))
 
 
@@ -69,6 +70,26 @@ def test_what_could_not_be_had_is_told_without_a_change_and_why():
     (event,) = result["activity"]
     assert not result["changed"] and (event["kind"], event["changed"]) == ("capacity.waiting", False)
     assert f"InsufficientInstanceCapacity: none: {A} (0 of 2)" in event["reasons"]
+
+
+def test_the_event_lists_the_pools_that_gave_refused_and_took_away():
+    weights = {"m5.large": 1}
+    launched = (
+        Launched(Order(A, 2, weights, {}), {"i-2": "m5.large"}, "InsufficientInstanceCapacity: none"),
+        Launched(Order(B, 1, weights, {}), {"i-3": "m5.large"}),
+        Launched(Order(A, 1, weights, {}), {"i-4": "m5.large"}),
+        Launched(Order(None, 1, weights, {}), {"i-5": "m5.large"}),
+    )
+    rounds = (decided(lost=[C]), decided(refused=[D]))
+    (event,) = result_of([Outcome("us-east-1", GROUP, "test-web", rounds, launched=launched)])["activity"]
+    pools = {what: event["after"][what] for what in ("granted", "refused", "lost")}
+    assert pools == {"granted": [B], "refused": [A, D], "lost": [C]}
+    assert [(one.zone, one.instance_type, one.what) for one in told(events_of([event], "us-east-1", "test-web"))] == [
+        ("us-east-1b", "m5.large", "granted"),
+        ("us-east-1a", "m5.large", "refused"),
+        ("us-east-1d", "m5.large", "refused"),
+        ("us-east-1c", "m5.large", "lost"),
+    ]
 
 
 def test_a_group_that_is_well_leaves_no_event():

@@ -106,7 +106,7 @@ class World:
     def __init__(self) -> None:
         self.groups = [group()]
         self.states = {"web": state.State("web", 3, fresh())}
-        self.table_missing = None
+        self.stateless = {}
         self.warned = frozenset()
         self.plan = [decided()]
         """The decisions, one for each time that is decided; the last one again and again."""
@@ -129,7 +129,7 @@ class World:
         if self.unreadable:
             raise AwsError(self.unreadable)
         found = [one for one in self.groups if question.names is None or one.name in question.names]
-        return steering.Region(found, steering.Market(), self.states, self.table_missing, self.warned)
+        return steering.Region(found, steering.Market(), self.states, self.stateless, self.warned)
 
     def decide(self, observation, policy):
         self.decisions.append((observation, policy))
@@ -341,6 +341,52 @@ def test_a_full_pool_is_no_problem(world):
     assert only(world).problems == ()
 
 
+@pytest.fixture
+def clock(world, monkeypatch):
+    """The monotonic clock, which stands; each launch takes 25 s of it, and groups are stepped one after another."""
+    now = [1000.0]
+    launch = world.launch
+
+    def slow(*given, **more):
+        now[0] += 25
+        return launch(*given, **more)
+
+    monkeypatch.setattr(control, "launch", slow)
+    monkeypatch.setattr(control.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(control.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(control, "side_by_side", lambda work, items: [work(one) for one in items])
+    return now
+
+
+def test_a_group_that_had_to_wait_for_its_turn_knows_what_time_it_is(world, clock, monkeypatch):
+    """Its lease would be over before it began, were it counted from the observation."""
+    leased_at = []
+    monkeypatch.setattr(state, "acquire", lambda _c, _t, held, _h, now, _s: leased_at.append(now) or held)
+    world.groups = [group(), group(name="other")]
+    world.states["other"] = world.states["web"]
+    world.plan = [decided({A: 1})]
+    step(world)
+    assert leased_at == [NOW, NOW + 25]
+
+
+def test_the_groups_of_a_region_wait_together_for_what_they_launched(world, clock, monkeypatch):
+    waits = []
+    monkeypatch.setattr(control, "running", lambda _client, _ids, seconds: waits.append(seconds) or True)
+    world.groups = [group(name=name) for name in ("web", "other", "third")]
+    world.states = dict.fromkeys(("web", "other", "third"), world.states["web"])
+    world.plan = [decided({A: 1})]
+    step(world)
+    assert waits == [15, 0, 0]
+
+
+def test_who_waited_for_another_controller_still_waits_for_what_it_launched(world, clock, monkeypatch):
+    waits = []
+    monkeypatch.setattr(control, "running", lambda _client, _ids, seconds: waits.append(seconds) or True)
+    world.plan, world.leases = [decided({A: 1})], [False] * 8 + [True]
+    assert only(world, lease_seconds=60).attached
+    assert waits == [15]
+
+
 def test_who_may_go_goes_after_what_replaces_them_is_attached(world):
     world.plan = [decided({A: 1}, end=["i-0"])]
     outcome = only(world)
@@ -349,7 +395,7 @@ def test_who_may_go_goes_after_what_replaces_them_is_attached(world):
 
 
 def test_without_a_table_what_is_missing_is_added_and_nothing_is_ended(world):
-    world.states, world.table_missing = {}, "there is no table spot-platform-test in us-east-1"
+    world.states, world.stateless = {}, {"web": "there is no table spot-platform-test in us-east-1"}
     world.plan = [decided({A: 1}, end=["i-0"])]
     outcome = only(world)
     assert world.done("launch") and world.done("attach")
@@ -357,8 +403,18 @@ def test_without_a_table_what_is_missing_is_added_and_nothing_is_ended(world):
     assert outcome.decisions[0].reasons[-1] == "nothing is ended: there is no table spot-platform-test in us-east-1"
 
 
+def test_a_group_without_a_table_costs_the_others_neither_memory_nor_lease(world):
+    world.groups = [group(), group(name="other")]
+    world.states["other"] = world.states.pop("web")
+    world.stateless = {"web": "there is no table"}
+    world.plan = [decided({A: 1}, end=["i-0"])]
+    ended = {one.name: one.ended for one in step(world)}
+    assert ended == {"web": (), "other": ("i-0",)}
+    assert len(world.done("acquire")) == len(world.done("release")) == 1
+
+
 def test_without_a_table_a_group_that_is_well_is_left_alone(world):
-    world.states, world.table_missing = {}, "there is no table"
+    world.states, world.stateless = {}, {"web": "there is no table"}
     outcome = only(world)
     assert (world.calls, outcome.changed, outcome.notes) == ([], False, ())
 
@@ -603,7 +659,7 @@ def test_an_instance_with_its_notice_is_replaced_in_the_same_step(world):
 
 def without_table(world, *instances, **figures):
     world.groups, world.states = [group(*instances, **figures)], {}
-    world.table_missing = "there is no table spot-platform-test in us-east-1"
+    world.stateless = {"web": "there is no table spot-platform-test in us-east-1"}
     world.plan = [decided(end=["i-d"], kind="returned")]
 
 

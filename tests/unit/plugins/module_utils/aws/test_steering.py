@@ -8,10 +8,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
+import boto3
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, steering, steering_groups
+from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, state, steering, steering_groups
 from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Remembered
+from moto import mock_aws
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
 CARRIED = {
@@ -88,6 +90,17 @@ def test_members_and_what_is_still_to_be_attached_are_the_fleet():
         "i-5": (POOL, False),
     }
     assert (one.waiting, one.loose, one.counted) == (("i-4",), {"i-4", "i-5"}, 6)
+
+
+def test_each_group_has_its_members_and_what_carries_its_name():
+    found = [
+        autoscaling.Group({"AutoScalingGroupName": name, "Instances": members}, {}, "us-east-1", NOW)
+        for name, members in (("web", [member("i-1"), member("i-2")]), ("shop", [member("i-3"), member("i-9")]))
+    ]
+    instances = dict([known("i-1"), known("i-2", group="none"), known("i-3", group="shop"), known("i-4", group="shop"), known("i-5", group="gone")])
+    own = steering._by_group(found, instances)
+    assert {name: set(part) for name, part in own.items()} == {"web": {"i-1", "i-2"}, "shop": {"i-3", "i-4"}}
+    assert own["shop"]["i-4"] is instances["i-4"]
 
 
 @pytest.mark.parametrize("state, health", [("Terminating:Wait", "Healthy"), ("Standby", "Healthy"), ("InService", "Unhealthy")])
@@ -168,3 +181,34 @@ def test_only_what_we_suspended_is_written_down():
     one = steered([], [], SuspendedProcesses=[{"ProcessName": "ScheduledActions"}])
     assert steering_groups.fighting(one) == ["AZRebalance", "AlarmNotification"]
     assert steering_groups.suspended(steered([], [], carried={tags.SUSPENDED: "B A"})) == ["A", "B"]
+
+
+def of_environment(name, environment):
+    group = {"AutoScalingGroupName": name}
+    return autoscaling.Group(group, {**CARRIED, tags.ENVIRONMENT: environment}, "us-east-1", NOW)
+
+
+@pytest.fixture
+def tables():
+    """DynamoDB with the table of the environment test, and nothing else, in which one group is remembered."""
+    with mock_aws():
+        made = boto3.client("dynamodb", "us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+        made.create_table(
+            TableName=state.table_of("test"),
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        )
+        state.remember(made, state.table_of("test"), state.State("web"), "learned", NOW.timestamp())
+        yield SimpleNamespace(get=lambda service, region: made)
+
+
+@pytest.mark.parametrize("first", ["test", "stage"])
+def test_an_environment_without_its_table_costs_the_others_nothing(tables, first):
+    found = [of_environment("web", "test"), of_environment("shop", "stage"), of_environment("api", "lab")]
+    found.sort(key=lambda group: group.tags[tags.ENVIRONMENT] != first)
+    states, stateless = steering._states(tables, "us-east-1", found)
+    assert {key: one.memory for key, one in states.items()} == {"web": "learned"}
+    assert stateless.keys() == {"shop", "api"}
+    assert stateless["shop"].startswith("there is no table spot-platform-stage in us-east-1")
+    assert stateless["api"].startswith("there is no table spot-platform-lab in us-east-1")

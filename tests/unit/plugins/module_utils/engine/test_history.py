@@ -161,23 +161,20 @@ def test_the_activity_tells_when_on_demand_stood_in():
     assert stood_in(events_of(events, "us-east-1", "web"), at(20)) == [(at(1), at(5)), (at(9), at(20))]
 
 
-def test_the_reasons_of_events_tell_of_pools():
-    reasons = [
-        "6 of 10 vcpus serve: 4 vcpus of Spot in 2 pools and 2 On-Demand are there or on their way (base 2)",
-        "us-east-1a/m5.large, us-east-1b/c5.large took an instance away",
-        "best for the profile balanced: 4 in us-east-1c/m5.large (a loss in 31.5 h) and 2 vcpus On-Demand",
-        "asked for: 4 vcpus in us-east-1c/m5.large, 2 vcpus in us-east-1c/c5.large (open with a chance of 60%), 2 vcpus On-Demand",
-        "InsufficientInstanceCapacity: There is no Spot capacity available: us-east-1c/c5.large (0 of 2), On-Demand (0 of 2)",
-        "us-east-1d/m5.large and 3 more refused one",
-    ]
-    wanted = [
+def test_events_tell_which_pools_gave_refused_and_took_away():
+    after = {"target": 4, GRANTED: ["us-east-1c/m5.large"], REFUSED: ["us-east-1c/c5.large", "us-east-1d/m5.large"]}
+    lost = {"granted": [], "lost": ["us-east-1a/m5.large"]}
+    events = [event(1, "capacity.fallback", after=after), event(2, "capacity.waiting", after=lost, changed=False)]
+    assert told(events_of(events, "us-east-1", "web")) == [
         Sighting(at(1), "us-east-1c", "m5.large", GRANTED),
         Sighting(at(1), "us-east-1c", "c5.large", REFUSED),
         Sighting(at(1), "us-east-1d", "m5.large", REFUSED),
-        Sighting(at(1), "us-east-1a", "m5.large", LOST),
-        Sighting(at(1), "us-east-1b", "c5.large", LOST),
+        Sighting(at(2), "us-east-1a", "m5.large", LOST),
     ]
-    events = events_of([event(1, "capacity.fallback", reasons=reasons)], "us-east-1", "web")
-    assert told(events) == wanted
-    idle = events_of([event(1, "capacity.waiting", reasons=reasons, changed=False)], "us-east-1", "web")
-    assert told(idle) == wanted[1:], "what was not done was not granted"
+
+
+@pytest.mark.parametrize("after", [None, {}, {"capacity": 4}, {"lost": None}, [1], "gone"])
+def test_an_event_that_names_no_pools_tells_nothing_whatever_its_sentences_say(after):
+    reasons = ["us-east-1a/m5.large took an instance away", "asked for: 4 vcpus in us-east-1c/m5.large"]
+    events = [event(1, "capacity.updated", after=after, reasons=reasons)]
+    assert told(events_of(events, "us-east-1", "web")) == []

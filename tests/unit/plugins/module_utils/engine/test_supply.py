@@ -117,6 +117,37 @@ def test_no_zone_holds_more_than_its_part_of_the_target():
     assert max(best.spot.values()) <= 2 + best.spares
 
 
+def composed(pools, **more):
+    """The best of pools that are alike but for their prices, with nothing held."""
+    promised = [Prospect(pool, 0.05, 0.9, full=pool.full) for pool in pools]
+    facts = {"target": 6, "base": 0, "on_demand_price": 3.0, "risk_price": 1.5, "entry_price": 0.09, "outage": 0.05}
+    return compose(promised, {}, 0, Terms(**{**facts, **more}), lambda one, other: together(Memory(), one.pool, other.pool))
+
+
+def many(zone, count, price):
+    return [Pool(f"{zone}{number}", zone, price + number / 100) for number in range(count)]
+
+
+@pytest.mark.parametrize("target", [2, 6, 11, 500])
+def test_where_the_best_pools_are_full_by_the_share_of_their_zone_other_zones_stand_in_and_not_on_demand(target):
+    """As many as are looked at anyway are in the first zone, and a large fleet is built in large steps."""
+    best = composed([*many("us-east-1a", 10, 1.0), *many("us-east-1b", 2, 1.5)], target=target, most_of_zone=0.5)
+    zones = {zone: sum(units for pool, units in best.spot.items() if pool.startswith(zone)) for zone in ("us-east-1a", "us-east-1b")}
+    assert all(units <= max(1, target // 2) + best.spares for units in zones.values())
+    assert sum(zones.values()) >= target - target % 2 and best.on_demand <= target % 2
+
+
+def test_so_many_pools_are_looked_at_as_the_share_of_a_pool_makes_needful():
+    best = composed(many("us-east-1a", 20, 1.0), target=20, most_of_pool=0.05)
+    assert (best.on_demand, len(best.spot)) == (0, 20)
+
+
+def test_a_pool_that_takes_no_more_is_not_counted_on():
+    full = [replace(pool, full=True) for pool in many("us-east-1b", 3, 1.2)]
+    best = composed([*many("us-east-1a", 10, 1.0), *full, *many("us-east-1b", 4, 1.5)[3:]], most_of_zone=0.5)
+    assert best.on_demand == 0 and best.spot["us-east-1b3"] >= 3
+
+
 def test_a_lost_instance_is_replaced_where_there_is_room_in_the_same_step():
     took = step(seen(running("a", 2), aged(a=48.0, b=48.0), lost=["b"]), STAKES)
     assert took.moves.short == 1
