@@ -26,6 +26,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.fleets import (
     token_of,
 )
 from ansible_collections.spot.platform.plugins.module_utils.aws.groups import all_tags, identity, policy_of
+from ansible_collections.spot.platform.plugins.module_utils.aws.steered_fleets import describe_spot_fleet_instances
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import Group
 
 SERVICE = "ec2"
@@ -173,7 +174,8 @@ def set_capacity(
 def drain(clients: Clients, region: str, present: Group, timeout: int) -> None:
     """Take the fleet's instances out of their target groups, and wait at most ``timeout`` seconds until they are drained;
     a fleet that ends its instances does not wait for that."""
-    ids = describe_spot_fleet_instances(clients.get(SERVICE, region), present.id)
+    members = describe_spot_fleet_instances(clients.get(SERVICE, region), present.id)
+    ids = sorted(one["InstanceId"] for one in members)
     client = clients.get("elbv2", region)
     for arn in present.target_group_arns or ():
         for part in chunks(ids, TARGETS):
@@ -186,13 +188,6 @@ def delete(client: Any, present: Group, timeout: int) -> None:
     """Cancel the fleet with its instances, and wait at most ``timeout`` seconds until it is gone."""
     cancel_spot_fleet_request(client, present.id)
     wait_until_cancelled(client, present.id, timeout)
-
-
-@Errors.common_error_handler("list the instances of the Spot Fleet")
-def describe_spot_fleet_instances(client: Any, fleet_id: str) -> list[str]:
-    """DescribeSpotFleetInstances, all pages: their ids, sorted."""
-    pages = client.get_paginator("describe_spot_fleet_instances").paginate(SpotFleetRequestId=fleet_id)
-    return sorted(one["InstanceId"] for page in pages for one in page["ActiveInstances"])
 
 
 @Errors.common_error_handler("take instances out of the target group")
