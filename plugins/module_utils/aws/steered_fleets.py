@@ -35,6 +35,8 @@ MEMBER_TAGS = {EC2_FLEET: "aws:ec2:fleet-id", SPOT_FLEET: "aws:ec2spot:fleet-req
 """The tag that AWS puts on the instances of a fleet, by its kind."""
 ACTIVE = "active"
 LIVING = ("submitted", ACTIVE, "modifying")
+DRAINING = "draining"
+"""What we call the state of a Spot Fleet that is about to go: it is told of, and not steered any more."""
 KEEPS_EXCESS = ("no-termination", "noTermination")
 """What either API calls it that a lower target ends nothing."""
 PATIENCE = 60.0
@@ -97,7 +99,7 @@ def fleets(
     wanted = {
         one.name: one
         for one in sorted(found, key=lambda fleet: fleet.created)
-        if one.state in LIVING
+        if one.state in (*LIVING, DRAINING)
         and ours.MANAGED_BY in one.tags
         and (names is None or one.name in names)
         and (not apps or one.tags.get(ours.APP) in apps)
@@ -213,6 +215,7 @@ def _of_ec2(item: Mapping[str, Any], region: str, now: datetime) -> Fleet:
 
 def _of_spot(item: Mapping[str, Any], region: str, now: datetime) -> Fleet:
     given, carried = item["SpotFleetRequestConfig"], _tags(item)
+    state = item["SpotFleetRequestState"] if given.get("Type") == "maintain" else ""
     configuration = (given.get("LaunchTemplateConfigs") or [{}])[0]
     return Fleet(
         kind=SPOT_FLEET,
@@ -222,7 +225,7 @@ def _of_spot(item: Mapping[str, Any], region: str, now: datetime) -> Fleet:
         tags=carried,
         now=now,
         created=item["CreateTime"],
-        state=item["SpotFleetRequestState"] if given.get("Type") == "maintain" else "",
+        state=DRAINING if ours.DRAINING in carried and state in LIVING else state,
         desired=given["TargetCapacity"],
         on_demand_base=given.get("OnDemandTargetCapacity", 0),
         template=configuration.get("LaunchTemplateSpecification", {}),
