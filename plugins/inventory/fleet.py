@@ -16,15 +16,18 @@ description:
   - All hosts are in the group V(fleet) and in groups by application, region, zone, lifecycle, instance type and
     health, as V(app_web), V(region_us_east_1), V(zone_us_east_1a), V(lifecycle_spot), V(lifecycle_on_demand),
     V(type_m5_large) and V(health_healthy).
-  - Each region is asked once, for its instances and for its groups; target groups and prices only where wanted.
+  - Each region is asked once, for its instances and for its groups; target groups and prices only where wanted. Where
+    instances belong to an EC2 Fleet or Spot Fleet, each such fleet is asked for their health.
   - The file must be named C(fleet.yml), or end with C(fleet.spot.yml).
   - "Required IAM actions: C(ec2:DescribeInstances), C(autoscaling:DescribeAutoScalingGroups), with O(health) also
     C(elasticloadbalancing:DescribeTargetHealth), with O(prices) also C(ec2:DescribeSpotPriceHistory) and
-    C(pricing:GetProducts)."
+    C(pricing:GetProducts); where there are fleets, C(ec2:DescribeFleetInstances), C(ec2:DescribeSpotFleetInstances) and
+    C(ec2:DescribeSpotFleetRequests)."
 notes:
   - "Host variables: C(instance_id), C(instance_type), C(private_ip_address), C(public_ip_address), C(launch_time), as
     AWS describes them; C(app_name), C(app_environment), C(app_region); C(zone); C(lifecycle) (V(spot) or
-    V(on_demand)); C(autoscaling_group); C(health) (V(healthy), V(unhealthy), V(starting), V(draining) or V(unknown));
+    V(on_demand)); C(autoscaling_group), null in a fleet; C(health) (V(healthy), V(unhealthy), V(starting), V(draining) or
+    V(unknown));
     C(price_per_hour), the Spot or On-Demand price of now for Linux in USD, null where AWS gives none; and
     C(ansible_host), the public address or else the private one."
   - Expressions in O(compose), O(groups) and O(keyed_groups) see the whole description of an instance, in the names that
@@ -86,7 +89,7 @@ options:
   health:
     description:
       - Whether to ask the target groups for the health of their members.
-      - Otherwise, and for instances in no target group, C(health) is what the Auto Scaling group knows.
+      - Otherwise, and for instances in no target group, C(health) is what the Auto Scaling group or fleet knows.
     type: bool
     default: true
   prices:
@@ -134,7 +137,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.transformation import a
 from ansible_collections.amazon.aws.plugins.plugin_utils.botocore import get_aws_connection_info
 from ansible_collections.amazon.aws.plugins.plugin_utils.inventory import AWSInventoryBase
 from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.aws import instances, market
+from ansible_collections.spot.platform.plugins.module_utils.aws import instances, market, steered_fleets
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, explain
@@ -240,6 +243,8 @@ class InventoryModule(AWSInventoryBase):
                 lambda: instances.memberships(autoscaling, self._group_filters(environment)),
             ),
         )
+        of_fleets = steered_fleets.memberships(ec2, (one for one in found if one["instance_id"] not in members))
+        members = {**of_fleets, **members}
         present = {instance["instance_id"] for instance in found}
         members = {name: member for name, member in members.items() if name in present}
         if self.get_option("health") and any(member.target_groups for member in members.values()):

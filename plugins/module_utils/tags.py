@@ -27,6 +27,8 @@ ZONE_SHARE = "spot.platform/max-zone-share"
 """On a group: the largest part of the target that one zone may hold, from 0 to 1."""
 SUSPENDED = "spot.platform/suspended"
 """On a group: the processes that spot_autoscale suspended, to be resumed when it lets go of the group."""
+DRAINING = "spot.platform/draining"
+"""On a Spot Fleet: its instances are being taken out of their target groups, so it does not serve again."""
 GROUP = "spot.platform/group"
 """On an instance that spot_autoscale launched: the group or fleet that it belongs to, or is to be attached to."""
 

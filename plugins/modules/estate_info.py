@@ -11,8 +11,9 @@ module: estate_info
 version_added: 0.1.0
 short_description: Show what every application runs, serves and costs
 description:
-  - Lists the fleet of every application in every region, with what serves on Spot and on On-Demand, where it runs, what
-    it costs at present, and what it has cost beside the same capacity On-Demand.
+  - Lists the Auto Scaling group, EC2 Fleet or Spot Fleet of every application in every region, with what serves on Spot and
+    on On-Demand, where it runs, what it costs at present, and what it has cost beside the same capacity On-Demand. While an
+    application migrates, it has two of them.
   - Reads only. Regions are asked side by side. What cannot be read is named in RV(errors), and the rest is returned.
 author:
   - The spot.platform developers (@spot-platform)
@@ -39,7 +40,8 @@ options:
     default: ~/.cache/spot.platform
 notes:
   - "Required IAM actions: C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DescribeScalingActivities),
-    C(ec2:DescribeFleets), C(ec2:DescribeInstances), C(ec2:DescribeSpotPriceHistory), C(pricing:GetProducts)."
+    C(ec2:DescribeFleets), C(ec2:DescribeInstances), C(ec2:DescribeSpotFleetRequests), C(ec2:DescribeSpotPriceHistory),
+    C(pricing:GetProducts)."
   - The cost is an estimate from instance hours and list prices. EC2 forgets an instance about an hour after it ended,
     so the account begins after the last one that is forgotten; RV(fleets[].cost.since) says when that was.
 extends_documentation_fragment:
@@ -80,11 +82,11 @@ fleets:
       type: str
       sample: us-east-1
     group:
-      description: Name of the Auto Scaling group, or of the EC2 Fleet by its C(Name) tag.
+      description: Name of the Auto Scaling group, or the C(Name) tag of the fleet.
       type: str
       sample: production-web
     kind:
-      description: V(auto_scaling_group) or V(ec2_fleet).
+      description: V(auto_scaling_group), V(ec2_fleet) or V(spot_fleet).
       type: str
       sample: auto_scaling_group
     unit:
@@ -240,7 +242,7 @@ fleets:
           type: int
           sample: 2
     activities:
-      description: The group's last 100 scaling activities, newest first. An EC2 Fleet has none.
+      description: The group's last 100 scaling activities, newest first. A fleet has none.
       type: list
       elements: dict
       contains:

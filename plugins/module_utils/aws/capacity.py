@@ -140,7 +140,8 @@ def observe(clients: Clients, region: str, wishes: Sequence[Wish], settings: Set
     def present() -> dict[tuple[str, str], Group]:
         asked = {kind: {wish.name for wish in wishes if wish.kind == kind} for kind in BACKENDS}
         found = look(asked)
-        new = {wish.name for wish in wishes if wish.spec and (wish.kind, wish.name) not in found}
+        staying = {key for key, group in found.items() if not group.deleting}
+        new = {wish.name for wish in wishes if wish.spec and (wish.kind, wish.name) not in staying}
         return {**look({kind: new - names for kind, names in asked.items()}), **found}
 
     if not specs:
@@ -179,13 +180,17 @@ def _present(clients: Clients, wish: Wish, region: Region, settings: Settings) -
         raise ValueError(f"there is no launch template {spec.template} in {spec.region}; make it first")
     subnets = [region.subnets[subnet] for subnet in spec.subnets if subnet in region.subnets]
     present = region.present.get((wish.kind, wish.name))
-    spec, place = _place(wish, spec, region) if present is None else (spec, ())
-    if wish.kind == SPOT_FLEET and present is None and spec.fleet_role is None:
+    new = present is None or present.deleting
+    spec, place = _place(wish, spec, region) if new else (spec, ())
+    if wish.kind == SPOT_FLEET and new and spec.fleet_role is None:
         spec = replace(spec, fleet_role=spot_fleets.default_role(clients.get("sts", wish.region)))
     decision = decide(spec, present, template, subnets, region.offers)
     decision = replace(decision, reasons=(*place, *decision.reasons))
     if settings.act and present is not None and present.deleting:
-        backend.delete(client, present, settings.timeout)  # what is left of it is in the way of a new one
+        # What is left of it is in the way of a new one.
+        if wish.migrate:
+            backend.drain(clients, wish.region, present, settings.timeout)
+        backend.delete(client, present, settings.timeout)
     if decision.present is None and settings.act:
         try:
             backend.create(client, spec.name, decision.wanted)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Observe the estate: every app's group in every region, what it serves, what it costs and what it saves."""
+"""Observe the estate: every app's group or fleet in every region, what it serves, what it costs and what it saves."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
 from ansible_collections.spot.platform.plugins.module_utils.activity import rfc3339
 from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling as groups
+from ansible_collections.spot.platform.plugins.module_utils.aws import steered_fleets
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
-from ansible_collections.spot.platform.plugins.module_utils.aws.instances import describe_instances
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
 from ansible_collections.spot.platform.plugins.module_utils.aws.market import (
     PRICING_REGION,
     describe_spot_price_history,
     on_demand_prices,
 )
 from ansible_collections.spot.platform.plugins.module_utils.engine import costs, timeline
+from ansible_collections.spot.platform.plugins.module_utils.engine.groups import EC2_FLEET, SPOT_FLEET
 
 RECENT_ACTIVITIES = 100
-FLEET_ID = "aws:ec2:fleet-id"
-"""The tag that EC2 puts on the instances of a fleet."""
 BASIS = "estimated from instance hours, Spot price history and On-Demand list prices; no storage, no traffic"
 ENDED_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
@@ -44,7 +44,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Fleet:
-    """A group or an EC2 Fleet alike. ``members``: its instances, each with whether it serves; ``weights``: by type.
+    """A group, an EC2 Fleet or a Spot Fleet alike. ``members``: its instances, each with whether it serves; ``weights``:
+    by type.
 
     ``on_demand_base`` is the one in force; ``past`` are instances that it had and that no scaling activity tells of;
     ``remembered`` is since when AWS tells of all that it had.
@@ -92,32 +93,24 @@ def of_group(group: groups.Group) -> Fleet:
     )
 
 
-def of_ec2_fleet(item: Mapping[str, Any], region: str, now: datetime, known: Iterable[Mapping[str, Any]]) -> Fleet:
-    """An EC2 Fleet as a `Fleet`, of what DescribeFleets and, on its instances, DescribeInstances say."""
-    capacity = item["TargetCapacitySpecification"]
-    own = {one["instance_id"]: one["state"]["name"] for one in known if one["tags"].get(FLEET_ID) == item["FleetId"]}
+def of_fleet(fleet: steered_fleets.Fleet, own: Iterable[Mapping[str, Any]]) -> Fleet:
+    """An EC2 Fleet or Spot Fleet as a `Fleet`; ``own``: its instances, also those that ended lately."""
+    states = {one["instance_id"]: one["state"]["name"] for one in own}
     return Fleet(
-        name=tags_of(item).get("Name", item["FleetId"]),
-        kind="ec2_fleet",
-        region=region,
-        now=now,
-        created=item["CreateTime"],
-        remembered=max(item["CreateTime"], now - timedelta(hours=1)),  # it keeps no list of those that ended
-        desired=capacity["TotalTargetCapacity"],
-        bounds=(0, capacity["TotalTargetCapacity"]),
-        on_demand_base=capacity.get("OnDemandTargetCapacity", 0),
-        members={name: state == "running" for name, state in own.items() if state in groups.RUNNING},
-        past=frozenset(name for name, state in own.items() if state not in groups.RUNNING),
-        weights=weights_of(
-            override for part in item.get("LaunchTemplateConfigs", ()) for override in part.get("Overrides", ())
-        ),
-        tags=tags_of(item),
+        name=fleet.name,
+        kind=fleet.kind,
+        region=fleet.region,
+        now=fleet.now,
+        created=fleet.created,
+        remembered=max(fleet.created, fleet.now - timedelta(hours=1)),  # it keeps no list of those that ended
+        desired=fleet.desired,
+        bounds=(0, fleet.desired),
+        on_demand_base=fleet.on_demand_base,
+        members={name: state == "running" for name, state in states.items() if state in groups.RUNNING},
+        past=frozenset(name for name, state in states.items() if state not in groups.RUNNING),
+        weights=fleet.weights,
+        tags=fleet.tags,
     )
-
-
-def tags_of(item: Mapping[str, Any]) -> dict[str, str]:
-    """AWS's list of tags as a mapping."""
-    return {tag["Key"]: tag.get("Value", "") for tag in item.get("Tags", ())}
 
 
 def weights_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -164,54 +157,41 @@ def observe_region(
             return otherwise
 
     try:
-        found = groups.groups(clients, region, None, question.apps, question.environment)
-        items, now = attempt(lambda: ec2_fleets(clients.get("ec2", region), question), ([], None))
-        if not found and not items:
+        ec2, autoscaling = clients.get("ec2", region), clients.get("autoscaling", region)
+        asked = (None, question.apps, question.environment)
+        found, *parts = side_by_side(
+            lambda ask: ask(),
+            (
+                partial(groups.groups, clients, region, *asked),
+                *(
+                    partial(attempt, partial(steered_fleets.fleets, ec2, kind, *asked), [])
+                    for kind in (EC2_FLEET, SPOT_FLEET)
+                ),
+            ),
+        )
+        fleets = [fleet for part in parts for fleet in part]
+        if not found and not fleets:
             return [], errors
-        now = now or found[0].now
+        now = max(one.now for one in (*found, *fleets))
         since = now - timedelta(hours=question.hours)
-        autoscaling = clients.get("autoscaling", region)
         activities = side_by_side(
             lambda group: attempt(lambda: groups.describe_scaling_activities(autoscaling, group.name, since), []), found
         )
         ids = {one for group in found for one in group.instance_ids}
         ids |= {groups.instance_of(activity) for part in activities for activity in part} - {None}
         known = groups.instances(clients, region, ids)
-        if items:
-            filters = [{"Name": f"tag:{FLEET_ID}", "Values": [item["FleetId"] for item in items]}]
-            known |= {one["instance_id"]: one for one in describe_instances(clients.get("ec2", region), filters)}
+        members = steered_fleets.members(ec2, fleets)
+        known |= {one["instance_id"]: one for own in members.values() for one in own}
     except AwsError as error:
         return [], [*errors, {"region": region, "message": str(error)}]
 
     types = sorted({instance["instance_type"] for instance in known.values()})
     on_demand = attempt(lambda: on_demand_prices(clients.get("pricing", PRICING_REGION), region, cache), {})
-    spot = attempt(lambda: spot_history(clients.get("ec2", region), types, since), {})
+    spot = attempt(lambda: spot_history(ec2, types, since), {})
     prices = Prices(spot, on_demand)
     alike = [(of_group(group), part) for group, part in zip(found, activities)]
-    alike += [(of_ec2_fleet(item, region, now, known.values()), []) for item in items]
+    alike += [(of_fleet(fleet, members.get(fleet.id, ())), []) for fleet in fleets]
     return [figures(fleet, part, known, prices, since) for fleet, part in alike], errors
-
-
-def ec2_fleets(client: Any, question: Question) -> tuple[list[dict[str, Any]], datetime]:
-    """The EC2 Fleets that the platform maintains, narrowed by the question, and AWS's time."""
-    pages = describe_fleets(client)
-    wanted = []
-    for item in (one for page in pages for one in page["Fleets"]):
-        found = tags_of(item)
-        if (
-            found.get(ours.MANAGED_BY) == "spot.platform"
-            and (not question.apps or found.get(ours.APP) in question.apps)
-            and question.environment in (None, found.get(ours.ENVIRONMENT))
-        ):
-            wanted.append(item)
-    return wanted, groups.time_of(pages[0])
-
-
-@Errors.common_error_handler("describe the EC2 Fleets")
-def describe_fleets(client: Any) -> list[dict[str, Any]]:
-    """All pages of DescribeFleets, whole, for their time: the living fleets; AWS cannot filter them by tag."""
-    filters = [{"Name": "fleet-state", "Values": ["submitted", "active", "modifying"]}]
-    return list(client.get_paginator("describe_fleets").paginate(Filters=filters))
 
 
 def spot_history(

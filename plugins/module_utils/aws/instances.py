@@ -138,9 +138,10 @@ def snake(name: str) -> str:
 
 @dataclass(frozen=True)
 class Membership:
-    """An instance's place in its Auto Scaling group: the group's name, and its health as the group sees it."""
+    """An instance's place in its Auto Scaling group or fleet: the group's name (a fleet has none), and its health as the
+    group or fleet sees it."""
 
-    group: str
+    group: str | None
     health: str
     target_groups: tuple[str, ...]
 

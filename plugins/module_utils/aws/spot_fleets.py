@@ -26,6 +26,8 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.fleets import (
     token_of,
 )
 from ansible_collections.spot.platform.plugins.module_utils.aws.groups import all_tags, identity, policy_of
+from ansible_collections.spot.platform.plugins.module_utils.aws.instances import describe_target_health
+from ansible_collections.spot.platform.plugins.module_utils.aws.steered_fleets import describe_spot_fleet_instances
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import Group
 
 SERVICE = "ec2"
@@ -114,6 +116,7 @@ def _group(item: Mapping[str, Any]) -> Group:
         on_demand_allocation_strategy=names.get(given.get("OnDemandAllocationStrategy", ""), ""),
         fleet_role=given.get("IamFleetRole"),
         id=item["SpotFleetRequestId"],
+        deleting=tags.DRAINING in found,
     )
 
 
@@ -172,13 +175,19 @@ def set_capacity(
 
 def drain(clients: Clients, region: str, present: Group, timeout: int) -> None:
     """Take the fleet's instances out of their target groups, and wait at most ``timeout`` seconds until they are drained;
-    a fleet that ends its instances does not wait for that."""
-    ids = describe_spot_fleet_instances(clients.get(SERVICE, region), present.id)
+    a fleet that ends its instances does not wait for that. It is tagged first, for it never registers them again."""
+    if not present.target_group_arns:
+        return
+    ec2 = clients.get(SERVICE, region)
+    create_tags(ec2, present.id, {tags.DRAINING: "true"})
+    ids = sorted(one["InstanceId"] for one in describe_spot_fleet_instances(ec2, present.id))
     client = clients.get("elbv2", region)
-    for arn in present.target_group_arns or ():
-        for part in chunks(ids, TARGETS):
+    for arn in present.target_group_arns:
+        registered = describe_target_health(client, arn)
+        parts = chunks([one for one in ids if one in registered], TARGETS)
+        for part in parts:
             deregister_targets(client, arn, part)
-        for part in chunks(ids, TARGETS):
+        for part in parts:
             wait_until_drained(client, arn, part, timeout)
 
 
@@ -186,13 +195,6 @@ def delete(client: Any, present: Group, timeout: int) -> None:
     """Cancel the fleet with its instances, and wait at most ``timeout`` seconds until it is gone."""
     cancel_spot_fleet_request(client, present.id)
     wait_until_cancelled(client, present.id, timeout)
-
-
-@Errors.common_error_handler("list the instances of the Spot Fleet")
-def describe_spot_fleet_instances(client: Any, fleet_id: str) -> list[str]:
-    """DescribeSpotFleetInstances, all pages: their ids, sorted."""
-    pages = client.get_paginator("describe_spot_fleet_instances").paginate(SpotFleetRequestId=fleet_id)
-    return sorted(one["InstanceId"] for page in pages for one in page["ActiveInstances"])
 
 
 @Errors.common_error_handler("take instances out of the target group")

@@ -214,7 +214,7 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
         lambda ask: ask(),
         (
             lambda: _instances(clients, region, auto_scaling),
-            lambda: _members(ec2, fleets),
+            lambda: steered_fleets.members(ec2, fleets),
             lambda: _zones(ec2, found, cache),
             lambda: _states(clients, region, found),
         ),
@@ -262,17 +262,6 @@ def _instances(clients: Clients, region: str, found: Sequence[autoscaling.Group]
     # Members without the tags were attached by somebody, or their group was tagged after it had launched them.
     others = {one for group in found for one in group.instance_ids} - known.keys()
     return {**known, **(autoscaling.instances(clients, region, others) if others else {})}
-
-
-def _members(ec2: Any, fleets: Sequence[steered_fleets.Fleet]) -> dict[str, list[dict[str, Any]]]:
-    """The instances of the fleets, those that ended lately too, by the fleet's id: AWS tags them with it."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for kind, tag in steered_fleets.MEMBER_TAGS.items():
-        ids = sorted(fleet.id for fleet in fleets if fleet.kind == kind)
-        for part in chunks(ids, autoscaling.FILTER_VALUES):
-            for one in describe_instances(ec2, [{"Name": f"tag:{tag}", "Values": list(part)}]):
-                found.setdefault(one["tags"][tag], []).append(one)
-    return found
 
 
 def _zones(ec2: Any, found: Sequence[autoscaling.Group | steered_fleets.Fleet], cache: Cache) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.spot.platform.tests.integration.modules import fleets
 
 ROOT = Path(__file__).resolve().parents[3]
 REGIONS = ["us-east-1", "eu-west-1"]
@@ -138,6 +140,26 @@ def test_the_group_and_the_health_of_its_members(fresh, inventory):
     assert errors == ""
     hosts = plain(listing["_meta"]["hostvars"]).values()
     assert [(host["autoscaling_group"], host["health"]) for host in hosts] == [("sandbox-api", "healthy")] * 2
+
+
+@pytest.mark.parametrize("kind", ["ec2_fleet", "spot_fleet"])
+def test_the_members_of_a_fleet_and_their_health(fresh, inventory, kind):
+    elb, vpc = fresh.client("elbv2"), fresh.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+    made = elb.create_target_group(Name="work", Protocol="HTTP", Port=80, VpcId=vpc)
+    arn = made["TargetGroups"][0]["TargetGroupArn"]
+    fleets.make(fresh, kind, target_groups=[arn] if kind == "spot_fleet" else None)
+    fresh.post("/sandbox/calls/reset")
+    listing, errors = inventory(regions=["us-east-1"])
+    assert errors == ""
+    hosts = plain(listing["_meta"]["hostvars"])
+    assert [(host["autoscaling_group"], host["health"]) for host in hosts.values()] == [(None, "healthy")] * 4
+    assert sorted(listing["app_work"]["hosts"]) == sorted(listing["health_healthy"]["hosts"]) == sorted(hosts)
+    calls = fresh.get("/sandbox/calls")["services"]
+    asked = {name: count for names in calls.values() for name, count in names.items() if re.search("Fleet|Target", name)}
+    assert asked == {
+        "ec2_fleet": {"DescribeFleetInstances": 1},
+        "spot_fleet": {"DescribeSpotFleetInstances": 1, "DescribeSpotFleetRequests": 1, "DescribeTargetHealth": 1},
+    }[kind]
 
 
 def test_a_region_that_is_denied(sandbox, instances, inventory, faults):

@@ -27,12 +27,19 @@ def make(
     name, ec2 = f"sandbox-{app}", sandbox.client("ec2")
     subnets = sorted(ec2.describe_subnets()["Subnets"], key=lambda subnet: subnet["AvailabilityZone"])[:3]
     image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
-    template = ec2.create_launch_template(LaunchTemplateName=f"{name}-{kind}", LaunchTemplateData={"ImageId": image})
-    carried = {
+    identity = {
         "Name": name,
         "spot.platform/app": app,
         "spot.platform/environment": "sandbox",
         "spot.platform/managed-by": "spot.platform",
+    }
+    of_instances = {"ResourceType": "instance", "Tags": listed(identity)}
+    template = ec2.create_launch_template(
+        LaunchTemplateName=f"{name}-{kind}",
+        LaunchTemplateData={"ImageId": image, "TagSpecifications": [of_instances]},
+    )
+    carried = {
+        **identity,
         "spot.platform/unit": "vcpus",
         "spot.platform/target": str(target),
         "spot.platform/min": "2",
@@ -54,7 +61,7 @@ def make(
             ],
         }
     ]
-    labels = [{"Key": key, "Value": value} for key, value in carried.items()]
+    labels = listed(carried)
     if kind == "ec2_fleet":
         made = ec2.create_fleet(
             Type="maintain",
@@ -86,6 +93,11 @@ def make(
         made = ec2.request_spot_fleet(SpotFleetRequestConfig=request)["SpotFleetRequestId"]
     sandbox.post("/sandbox/clock", advance=120)
     return str(made)
+
+
+def listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    """Tags as EC2 takes them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def members(sandbox: Any, kind: str) -> list[dict[str, Any]]:

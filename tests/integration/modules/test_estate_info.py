@@ -10,6 +10,7 @@ import re
 import pytest
 from ansible_collections.spot.platform.plugins.filter.status_table import status_table
 from ansible_collections.spot.platform.plugins.modules import estate_info
+from ansible_collections.spot.platform.tests.integration.modules import fleets
 from ansible_collections.spot.platform.tests.integration.modules.groups import make
 
 
@@ -25,6 +26,14 @@ def estate(run_module, tmp_path):
 
 def advance(sandbox, seconds):
     sandbox.post("/sandbox/clock", advance=seconds)
+
+
+def calls_of(sandbox):
+    return sandbox.get("/sandbox/calls")["services"]
+
+
+def documented():
+    return set(re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", estate_info.DOCUMENTATION))
 
 
 def test_nothing_runs(sandbox, fresh, estate):
@@ -50,10 +59,8 @@ def test_a_fleet_its_pools_and_its_money(sandbox, fresh, estate):
     assert cost["spot_platform"] == pytest.approx(fleet["cost_per_hour"], rel=0.05)
     assert cost["fallback_share"] == 0 and cost["unpriced"] == []
     assert fleet["timeline"][0]["spot"] == 0 and fleet["timeline"][-1]["spot"] == 6
-    made = {
-        f"{service}:{name}" for service, names in sandbox.get("/sandbox/calls")["services"].items() for name in names
-    }
-    assert made <= set(re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", estate_info.DOCUMENTATION))
+    made = {f"{service}:{name}" for service, names in calls_of(sandbox).items() for name in names}
+    assert made <= documented()
 
 
 def test_a_drought_is_in_the_minimum_the_timeline_and_the_activities(sandbox, fresh, estate, run_module):
@@ -72,36 +79,51 @@ def test_a_drought_is_in_the_minimum_the_timeline_and_the_activities(sandbox, fr
     assert any("On-Demand stands in for 6 vcpus" in line for line in status_table({"fleets": [fleet], "errors": []}))
 
 
-def test_an_ec2_fleet_is_shown_like_a_group(sandbox, fresh, estate):
-    ec2 = sandbox.client("ec2")
-    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-    image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
-    ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData={"ImageId": image})
-    carried = {
-        "Name": "sandbox-web",
-        "spot.platform/app": "web",
-        "spot.platform/managed-by": "spot.platform",
-        "spot.platform/unit": "vcpus",
-        "spot.platform/target": "4",
-    }
-    ec2.create_fleet(
-        Type="maintain",
-        LaunchTemplateConfigs=[
-            {
-                "LaunchTemplateSpecification": {"LaunchTemplateName": "web", "Version": "$Latest"},
-                "Overrides": [{"InstanceType": "m5.large", "SubnetId": subnet, "WeightedCapacity": 2.0}],
-            }
-        ],
-        TargetCapacitySpecification={"TotalTargetCapacity": 4, "DefaultTargetCapacityType": "spot"},
-        TagSpecifications=[
-            {"ResourceType": "fleet", "Tags": [{"Key": key, "Value": value} for key, value in carried.items()]}
-        ],
-    )
-    advance(sandbox, 300)
-    (fleet,) = estate(apps=["web"])["fleets"]
-    assert (fleet["kind"], fleet["group"], fleet["spot"], fleet["serving"]) == ("ec2_fleet", "sandbox-web", 4, 4)
+@pytest.mark.parametrize("kind", ["ec2_fleet", "spot_fleet"])
+def test_a_fleet_is_shown_like_a_group(sandbox, fresh, estate, kind):
+    fleets.make(sandbox, kind)
+    advance(sandbox, 180)
+    sandbox.post("/sandbox/calls/reset")
+    (fleet,) = estate(apps=["work"])["fleets"]
+    assert (fleet["kind"], fleet["group"], fleet["environment"]) == (kind, "sandbox-work", "sandbox")
+    assert (fleet["spot"], fleet["on_demand"], fleet["target"], fleet["fallback"]) == (6, 2, 8, 0)
     assert 0 < fleet["cost"]["spot_platform"] < fleet["cost"]["all_on_demand"]
-    assert estate(apps=["worker"])["fleets"] == []
+    calls = calls_of(sandbox)["ec2"]
+    asked = ("DescribeFleets", "DescribeSpotFleetRequests", "DescribeInstances")
+    assert {name: calls[name] for name in asked} == dict.fromkeys(asked, 1)
+    made = {f"{service}:{name}" for service, names in calls_of(sandbox).items() for name in names}
+    assert made <= documented()
+    assert estate(apps=["web"])["fleets"] == [] and estate(environment="production")["fleets"] == []
+
+
+def test_each_spot_fleet_shows_its_own_fallback_in_a_drought(sandbox, fresh, estate, run_module):
+    for app in ("covered", "bare"):
+        fleets.make(sandbox, "spot_fleet", app=app, target=2, base=0)
+    sandbox.post("/sandbox/capacity", region="us-east-1", room=0)
+    advance(sandbox, 200)
+    run_module("spot_autoscale", {"regions": ["us-east-1"], "apps": ["covered"]})
+    advance(sandbox, 120)
+    bare, covered = estate()["fleets"]
+    assert (covered["serving"], covered["on_demand"], covered["fallback"]) == (2, 2, 2)
+    assert (bare["serving"], bare["target"], bare["fallback"]) == (0, 2, 0)
+
+
+def test_what_migrates_is_shown_as_both(sandbox, fresh, estate):
+    make(sandbox, app="work")
+    fleets.make(sandbox, "spot_fleet")
+    shown = [(fleet["group"], fleet["kind"], fleet["serving"]) for fleet in estate()["fleets"]]
+    assert sorted(shown) == [("sandbox-work", "auto_scaling_group", 8), ("sandbox-work", "spot_fleet", 8)]
+    lines = status_table(estate())
+    assert sum("work" in line for line in lines) == 2
+
+
+def test_without_permission_for_fleets_the_groups_are_shown(sandbox, fresh, estate):
+    make(sandbox)
+    rules = [{"operation": "DescribeSpotFleetRequests", "kind": "denied"}]
+    sandbox.post("/sandbox/faults", rules=rules)
+    found = estate()
+    assert "ec2:DescribeSpotFleetRequests" in found["errors"][0]["message"]
+    assert [fleet["kind"] for fleet in found["fleets"]] == ["auto_scaling_group"]
 
 
 def test_regions_apps_and_environments_narrow(sandbox, fresh, estate):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.spot.platform.plugins.module_utils.aws import steered_fleets
 from ansible_collections.spot.platform.plugins.modules import spot_capacity
 
 READS = ("Describe", "Get")
@@ -401,8 +402,30 @@ def test_a_spot_fleet_is_drained_before_it_goes(
     capacity({"kind": "spot_fleet", "target_group_arns": [target_group]})
     assert targets(sandbox, target_group) == 4
     assert capacity({"kind": "spot_fleet", "state": "absent", "migrate": True})["changed"]
-    assert writes(sandbox) == {"DeregisterTargets", "CancelSpotFleetRequests"}
+    assert writes(sandbox) == {"CreateTags", "DeregisterTargets", "CancelSpotFleetRequests"}
     assert "DescribeTargetHealth" in calls(sandbox)["elasticloadbalancing"] and targets(sandbox, target_group) == 0
+
+
+def test_a_spot_fleet_that_was_drained_half_way_is_made_anew_on_the_way_back(
+    capacity: Any, sandbox: Any, fleet_role: str, target_group: str
+) -> None:
+    """It never registers its instances again: taken for one that serves, it would let the group go and leave nothing."""
+    fleet = {"kind": "spot_fleet", "migrate": True, "target_group_arns": [target_group]}
+    capacity(fleet)
+    capacity({"migrate": True, "target_group_arns": [target_group]})
+    rules = [{"operation": "CancelSpotFleetRequests", "kind": "denied"}]
+    sandbox.post("/sandbox/faults", rules=rules)
+    assert "ec2:CancelSpotFleetRequests" in capacity({**fleet, "state": "absent"})["msg"]
+    sandbox.post("/sandbox/faults", rules=[])
+    (drained,) = steered_fleets.fleets(sandbox.client("ec2"), "spot_fleet")
+    assert drained.state == "draining"
+
+    back = capacity({**fleet, "target": 4})["groups"][0]
+    assert (back["action"], back["desired"]) == ("created", 8), back["error"]
+    (now,) = steered_fleets.fleets(sandbox.client("ec2"), "spot_fleet")
+    assert now.id != drained.id and now.state == "active"
+    assert len(spot_fleets(sandbox)) == 1 and described(sandbox)
+    assert not capacity(fleet)["changed"]
 
 
 def test_every_call_is_documented(capacity: Any, sandbox: Any, fleet_role: str, target_group: str) -> None:

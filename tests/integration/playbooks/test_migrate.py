@@ -91,17 +91,18 @@ def migrate(project: Project, kind: str) -> Any:
     return project.play("capacity_migrate", kind=kind, app_migrate_delay=1)
 
 
-def test_to_a_spot_fleet_and_back_behind_a_load_balancer(
-    project: Project, onboarded: Callable[[dict[str, Any]], str]
+@pytest.mark.parametrize(("manifest", "fleet"), [(WEB, "spot_fleet"), (WORKER, "ec2_fleet")], ids=["web", "worker"])
+def test_to_a_fleet_and_back(
+    project: Project, onboarded: Callable[[dict[str, Any]], str], manifest: dict[str, Any], fleet: str
 ) -> None:
-    app = onboarded(WEB)
-    for kind in ("spot_fleet", "auto_scaling_group"):
+    app = onboarded(manifest)
+    for kind in (fleet, "auto_scaling_group"):
         with watched(project, app) as seen:
             moved = migrate(project, kind)
         assert moved.code == 0, moved.output
-        assert standing(project) == {kind: [f"{ENVIRONMENT}-web"]}
+        assert standing(project) == {kind: [f"{ENVIRONMENT}-{app}"]}
         assert min(seen) >= SERVING, f"the target did not serve all the time: {seen}"
-        assert max(seen) == 2 * SERVING, "the new one serves before the old one goes"
+        assert max(seen) >= 2 * SERVING, "the new one serves before the old one goes"
         assert serving(project, app) == SERVING
     assert "set capacity.kind to" not in moved.words, "the manifest says it"
 
@@ -149,4 +150,8 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(project: Project) 
     for kind, words in (("ec2_fleet", "an EC2 Fleet cannot have a load balancer"), ("fleet", "auto_scaling_group")):
         refused = migrate(project, kind)
         assert refused.code != 0 and words in refused.words, refused.output
+    refused = migrate(project, "spot_fleet")
+    assert refused.code != 0 and f"{REGION} has no group or fleet {ENVIRONMENT}-web to migrate" in refused.words
+    refused = project.play("capacity_migrate", kind="spot_fleet", apps="web,nosuch")
+    assert refused.code != 0 and "No manifest for nosuch in the inventory; there is web" in refused.words
     assert project.writes() == []

@@ -81,7 +81,7 @@ def test_the_event_lists_the_pools_that_gave_refused_and_took_away():
         Launched(Order(None, 1, weights, {}), {"i-5": "m5.large"}),
     )
     rounds = (decided(lost=[C]), decided(refused=[D]))
-    (event,) = result_of([Outcome("us-east-1", GROUP, "test-web", rounds, launched=launched)])["activity"]
+    (event,) = result_of(Stepped([Outcome("us-east-1", GROUP, "test-web", rounds, launched=launched)]))["activity"]
     pools = {what: event["after"][what] for what in ("granted", "refused", "lost")}
     assert pools == {"granted": [B], "refused": [A, D], "lost": [C]}
     assert [(one.zone, one.instance_type, one.what) for one in told(events_of([event], "us-east-1", "test-web"))] == [

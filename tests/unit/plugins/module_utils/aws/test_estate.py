@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+import boto3
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling as groups
-from ansible_collections.spot.platform.plugins.module_utils.aws import estate
+from ansible_collections.spot.platform.plugins.module_utils.aws import estate, steered_fleets
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
@@ -158,7 +159,7 @@ def test_a_region_without_prices_still_shows_its_fleets(monkeypatch):
         return [group(A)]
 
     monkeypatch.setattr(groups, "groups", of_region)
-    monkeypatch.setattr(estate, "describe_fleets", lambda _client: [{"Fleets": []}])
+    monkeypatch.setattr(steered_fleets, "fleets", lambda *_args: [])
     monkeypatch.setattr(groups, "describe_scaling_activities", lambda *_args: [launch(A, CREATED)])
     monkeypatch.setattr(groups, "instances", lambda *_args: {A: known(A, CREATED)})
     monkeypatch.setattr(estate, "on_demand_prices", denied)
@@ -169,28 +170,53 @@ def test_a_region_without_prices_still_shows_its_fleets(monkeypatch):
     assert [error["region"] for error in errors] == ["us-east-1", "eu-west-1"]
 
 
-def test_an_ec2_fleet_is_shown_like_a_group():
-    """Its instances are known by their tag; those that ended lately count, those before are not remembered."""
-
-    def own(instance):
-        return {**instance, "tags": {estate.FLEET_ID: "fleet-1"}}
-
-    facts = {
-        A: own(known(A, CREATED)),
-        B: own(known(B, CREATED, ended=ago(minutes=30))),
-        C: {**known(C, CREATED), "tags": {}},
-    }
-    item = {
+def ec2_fleet(overrides, carried):
+    return {
         "FleetId": "fleet-1",
+        "FleetState": "active",
         "CreateTime": CREATED,
         "TargetCapacitySpecification": {"TotalTargetCapacity": 4, "OnDemandTargetCapacity": 1},
-        "LaunchTemplateConfigs": [{"Overrides": [{"InstanceType": "m5.large", "WeightedCapacity": 2.0}]}],
-        "Tags": [{"Key": "Name", "Value": "sandbox-web"}, {"Key": tags.APP, "Value": "web"}],
+        "LaunchTemplateConfigs": [{"Overrides": overrides}],
+        "Tags": carried,
     }
-    fleet = estate.figures(
-        estate.of_ec2_fleet(item, "us-east-1", NOW, facts.values()), [], facts, PRICES, ago(hours=24)
+
+
+def spot_fleet(overrides, carried):
+    return {
+        "SpotFleetRequestId": "sfr-1",
+        "SpotFleetRequestState": "active",
+        "CreateTime": CREATED,
+        "SpotFleetRequestConfig": {
+            "Type": "maintain",
+            "TargetCapacity": 4,
+            "OnDemandTargetCapacity": 1,
+            "LaunchTemplateConfigs": [{"Overrides": overrides}],
+        },
+        "Tags": carried,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "describe", "key"),
+    [
+        ("ec2_fleet", ec2_fleet, "describe_fleets", "Fleets"),
+        ("spot_fleet", spot_fleet, "describe_spot_fleet_requests", "SpotFleetRequestConfigs"),
+    ],
+)
+def test_a_fleet_is_shown_like_a_group(monkeypatch, kind, item, describe, key):
+    """Those of its instances that ended lately count, those before are not remembered."""
+    carried = {"Name": "sandbox-web", tags.APP: "web", tags.MANAGED_BY: "spot.platform"}
+    found = item(
+        [{"InstanceType": "m5.large", "WeightedCapacity": 2.0}],
+        [{"Key": name, "Value": value} for name, value in carried.items()],
     )
-    assert (fleet["kind"], fleet["group"], fleet["target"], fleet["fallback"]) == ("ec2_fleet", "sandbox-web", 4, 1)
-    assert (fleet["spot"], fleet["serving_min"], fleet["health"]) == (2, 2, {"healthy": 1, "unhealthy": 0})
-    assert fleet["cost"]["since"] == "2026-01-31T11:00:00.000Z"
-    assert fleet["cost"]["spot_platform"] == pytest.approx(0.03 * 1.5, abs=1e-6)
+    page = {key: [found], "ResponseMetadata": {"HTTPHeaders": {"date": NOW.strftime("%a, %d %b %Y %H:%M:%S GMT")}}}
+    monkeypatch.setattr(steered_fleets, describe, lambda _client: [page])
+    (fleet,) = steered_fleets.fleets(boto3.client("ec2", "us-east-1"), kind)
+    own = [known(A, CREATED), known(B, CREATED, ended=ago(minutes=30))]
+    facts = {**{one["instance_id"]: one for one in own}, C: known(C, CREATED)}
+    shown = estate.figures(estate.of_fleet(fleet, own), [], facts, PRICES, ago(hours=24))
+    assert (shown["kind"], shown["group"], shown["target"], shown["fallback"]) == (kind, "sandbox-web", 4, 1)
+    assert (shown["spot"], shown["serving_min"], shown["health"]) == (2, 2, {"healthy": 1, "unhealthy": 0})
+    assert shown["cost"]["since"] == "2026-01-31T11:00:00.000Z"
+    assert shown["cost"]["spot_platform"] == pytest.approx(0.03 * 1.5, abs=1e-6)
