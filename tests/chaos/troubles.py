@@ -1,87 +1,91 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong in a simulated time, drawn by seed: pools vanish, regions run dry, AWS fails, controllers die.
-
-A trouble has a name, a moment and, where it ends, an end; the judge reads from it what may be excused.
-"""
+"""What goes wrong in a simulated time, drawn by seed: pools vanish, regions run dry, AWS fails, controllers die."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 HOUR = 3600.0
-KINDS = {
-    "pool": 14,
-    "zone": 3,
-    "dry": 2,
-    "sold_out": 1,
-    "throttle": 4,
-    "fail": 3,
-    "lost_answers": 2,
-    "kill": 8,
-    "two": 8,
-    "jump": 2,
-    "forget": 3,
-    "away": 2,
+POOL, ZONE, DRY, SOLD_OUT = "pool", "zone", "dry", "sold out"
+THROTTLE, FAIL, LOST = "throttle", "fail", "lost answers"
+KILL, TWO, JUMP, FORGET, AWAY = "kill", "two", "jump", "forget", "away"
+WORDS = {
+    POOL: "a Spot pool vanishes",
+    ZONE: "a zone has no Spot",
+    DRY: "a region has no Spot",
+    SOLD_OUT: "a region has neither Spot nor On-Demand",
+    THROTTLE: "the APIs throttle",
+    FAIL: "the APIs fail",
+    LOST: "answers of the APIs are lost",
+    KILL: "the controller is killed between two writes",
+    TWO: "two controllers step a region at once",
+    JUMP: "the controller's clock is wrong",
+    FORGET: "what the controller remembered is lost",
+    AWAY: "no controller runs",
 }
+WEEKLY = {POOL: 28, ZONE: 6, DRY: 4, SOLD_OUT: 1, THROTTLE: 4, FAIL: 4, LOST: 3, KILL: 12, TWO: 12, JUMP: 4, FORGET: 4, AWAY: 2}
 """How often each happens in a week."""
+SCARCE = (POOL, ZONE, DRY, SOLD_OUT)
+FAULTS = {THROTTLE: "throttle", FAIL: "error", LOST: "lost"}
+"""The sandbox's words."""
+FIRST, LAST = 0.06, 0.8
+"""Where in the time they begin."""
 
 
 @dataclass(frozen=True, order=True)
 class Trouble:
-    """``kind`` at ``begin`` until ``end``, seconds after the start. ``what`` are the words for the sandbox or the run."""
+    """``kind`` from ``begin`` until ``end``, seconds after the start, in ``region`` or everywhere."""
 
     begin: float
     end: float
     kind: str
     region: str | None = None
-    what: dict[str, Any] = field(default_factory=dict, compare=False)
+    what: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
-        where = f" in {self.region}" if self.region else ""
-        return f"{self.kind}{where} from {self.begin / HOUR:.1f} h to {self.end / HOUR:.1f} h"
+        where = "/".join(filter(None, (self.region, self.what.get("zone"), self.what.get("instance_type"))))
+        return WORDS[self.kind] + (f" ({where})" if where else "")
 
 
-def plan(seed: int, hours: float, regions: Sequence[str], zones: dict[str, list[str]], types: Sequence[str]) -> list[Trouble]:
-    """The troubles of so many hours, in order; each kind at least once."""
+def plan(seed: int, hours: float, zones: Mapping[str, Sequence[str]], types: Sequence[str]) -> list[Trouble]:
+    """The troubles of so many hours, in order, each kind at least once; ``zones`` by region."""
     dice = random.Random(seed)
-    found = []
-    for kind, weekly in KINDS.items():
-        for _each in range(max(1, round(weekly * hours / 168))):
-            begin = dice.uniform(0.08, 0.85) * hours * HOUR
-            region = dice.choice(regions)
-            found.append(_drawn(dice, kind, begin, region, zones[region], types, hours))
-    return sorted(found)
+    return sorted(
+        _drawn(dice, kind, hours, zones, types)
+        for kind, weekly in WEEKLY.items()
+        for _each in range(max(1, round(weekly * hours / 168)))
+    )
 
 
 def _drawn(
-    dice: random.Random, kind: str, begin: float, region: str, zones: list[str], types: Sequence[str], hours: float
+    dice: random.Random, kind: str, hours: float, zones: Mapping[str, Sequence[str]], types: Sequence[str]
 ) -> Trouble:
-    longest = hours * HOUR / 8
-    lasts = min(longest, dice.uniform(0.5, 8) * HOUR)
-    if kind == "pool":
-        pool = {"zone": dice.choice(zones), "instance_type": dice.choice(types)}
-        return Trouble(begin, begin + lasts, kind, region, pool)
-    if kind == "zone":
-        return Trouble(begin, begin + lasts, kind, region, {"zone": dice.choice(zones)})
-    if kind == "dry":
-        return Trouble(begin, begin + lasts, kind, region)
-    if kind == "sold_out":
-        return Trouble(begin, begin + min(longest, HOUR), kind, region)
-    if kind in ("throttle", "fail", "lost_answers"):
-        lasts = min(longest, dice.uniform(0.3, 1) * HOUR)
-        fault = {"throttle": "throttle", "fail": "error", "lost_answers": "lost"}[kind]
-        return Trouble(begin, begin + lasts, kind, None, {"kind": fault, "rate": 0.06 if kind == "lost_answers" else 0.15})
-    if kind == "kill":
-        return Trouble(begin, begin, kind, None, {"write": dice.randint(1, 6)})
-    if kind == "two":
-        return Trouble(begin, begin, kind, None, {"write": dice.randint(1, 3)})
-    if kind == "jump":
-        return Trouble(begin, begin, kind, None, {"seconds": min(longest, dice.uniform(1, 6) * HOUR)})
-    if kind == "away":
-        return Trouble(begin, begin + min(longest / 2, HOUR), kind)
-    return Trouble(begin, begin, kind, region)
+    longest = hours * HOUR / 12
+    begin = float(round(dice.uniform(FIRST, LAST) * hours * HOUR))
+    region = dice.choice(sorted(zones))
+    lasts = round(min(longest, dice.uniform(0.5, 8) * HOUR))
+    what: dict[str, Any] = {}
+    if kind in SCARCE:
+        what["notice"] = dice.choice((120, 120, 120, 0))
+    if kind in (POOL, ZONE):
+        what["zone"] = dice.choice(zones[region])
+    if kind == POOL:
+        what["instance_type"] = dice.choice(types)
+    elif kind in (SOLD_OUT, AWAY):
+        lasts = round(min(longest, HOUR))
+    elif kind in FAULTS:
+        lasts, region = round(min(longest, dice.uniform(0.3, 1) * HOUR)), None
+        what |= {"kind": FAULTS[kind], "rate": 0.06 if kind == LOST else dice.choice((0.15, 0.15, 0.6))}
+    elif kind in (KILL, TWO):
+        what["write"] = dice.randint(1, 5)
+        lasts = 0
+    elif kind == JUMP:
+        what["seconds"] = dice.choice((-1, 1)) * round(dice.uniform(1, 6) * HOUR)
+    elif kind == FORGET:
+        lasts = 0
+    return Trouble(begin, begin + lasts, kind, None if kind in (AWAY, JUMP) else region, what)

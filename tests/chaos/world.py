@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Applications on the sandbox, their traffic, and the controller that steers them, in one process.
 
-The controller is the one of the module spot_autoscale, `control.step_region`, with a thread of its own for nothing: what is
-drawn by chance is drawn in the same order in every run with the same seed.
+The controller is that of the module spot_autoscale, `control.step_region`. It runs without threads, and waits on the
+sandbox's time, so that what is drawn by chance is drawn in the same order in every run with the same seed.
 """
 
 from __future__ import annotations
@@ -16,27 +16,32 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.autoscaling import result_of
-from ansible_collections.spot.platform.plugins.module_utils.aws import clients as clients_of
-from ansible_collections.spot.platform.plugins.module_utils.aws import control
-from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
+from ansible_collections.spot.platform.plugins.module_utils.aws import cache, clients, control, market
 from ansible_collections.spot.platform.plugins.module_utils.aws.metrics import Prometheus
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 
 ROOT = Path(__file__).resolve().parents[2]
+START = "2026-01-05T00:00:00+00:00"
+"""A Monday."""
 ENVIRONMENT = "chaos"
 TYPES = {"m5.large": 2, "m5a.large": 2, "m6i.large": 2, "c5.xlarge": 4}
 LOAD = 100.0
 """What one vCPU serves."""
+PENDING_SECONDS, BOOT_SECONDS = 30, 45
+"""Until an instance runs, and until one that a group launched is in service."""
 KEYS = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "not-a-secret"}
+READS = ("Describe", "Get", "BatchGet", "List")
 
 
 class Killed(BaseException):
@@ -45,24 +50,24 @@ class Killed(BaseException):
 
 @dataclass(frozen=True)
 class App:
-    """An application in a region: the vCPUs that it wants in the middle of the day's wave, and when that is highest."""
+    """An application in a region: the vCPUs of its day's mean, the hour of its peak, and the drift that is its own."""
 
     name: str
     region: str
     mean: float
     peak_hour: float
-    noise: int
+    drift: int
     profile: str
 
     @property
     def group(self) -> str:
         return f"{ENVIRONMENT}-{self.name}"
 
-    def wanted(self, seconds: float) -> float:
-        """The vCPUs of traffic at a time of the day, with a slow drift that is its own."""
-        day = 2 * math.pi * (seconds / 86400 - self.peak_hour / 24)
-        drift = math.sin(2 * math.pi * seconds / (7200 + 300 * self.noise) + self.noise)
-        return self.mean * (1 + 0.5 * math.cos(day) + 0.08 * drift)
+    def wanted(self, moment: float) -> float:
+        """The vCPUs of traffic at a time, seconds since the epoch."""
+        day = math.cos(2 * math.pi * (moment / 86400 - self.peak_hour / 24))
+        drift = math.sin(2 * math.pi * moment / (7200 + 300 * self.drift) + self.drift)
+        return self.mean * (1 + 0.5 * day + 0.08 * drift)
 
 
 class Serial:
@@ -81,14 +86,45 @@ class Serial:
         return map(work, items)
 
 
+class Clock:
+    """The time of the controller's machine, in the place of the module ``time``: whoever sleeps lets the sandbox's pass."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def time(self) -> float:
+        return self.world.now + self.world.skew
+
+    def monotonic(self) -> float:
+        return self.world.now
+
+    def sleep(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+
+    def datetime(self) -> type[datetime]:
+        """In the place of the class ``datetime``."""
+        clock = self
+
+        class Shown(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime:
+                return datetime.fromtimestamp(clock.time(), tz)
+
+        return Shown
+
+
 class World:
-    """A running sandbox with applications; `close` ends it."""
+    """A running sandbox with applications, each in two of the regions; `close` ends it.
+
+    ``skew``: seconds by which the clock of the controller's machine is ahead.
+    """
 
     def __init__(self, seed: int, apps: int, regions: Sequence[str]) -> None:
         self.regions = list(regions)
         self.folder = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "spot_sandbox", "--port", "0", "--seed", str(seed), "--regions", ",".join(regions)],
+            [sys.executable, "-m", "spot_sandbox", "--port", "0", "--seed", str(seed), "--start", START]
+            + ["--speed", "0", "--regions", ",".join(regions)],
             env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "sandbox"), "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=subprocess.PIPE,
             text=True,
@@ -97,29 +133,38 @@ class World:
         if "http://" not in line:
             raise RuntimeError(f"the sandbox did not start: exit code {self.process.wait()}")
         self.url = line[line.index("http://") :].split()[0]
-        self.ask("clock", speed=0)
-        self.threads = clients_of.ThreadPoolExecutor
-        clients_of.ThreadPoolExecutor = Serial
-        self.clients = self.new_clients()
+        self.began = self.now = datetime.fromisoformat(START).timestamp()
+        self.skew = 0.0
+        self.kept = (clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep)
+        clock = Clock(self)
+        clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep = (
+            Serial,
+            clock,
+            clock,
+            clock.datetime(),
+            clock.sleep,
+        )
+        random.seed(seed)  # the pauses before a call is repeated
+        self.cache = cache.Cache(self.folder.name, self.url)
+        self.clients, self.others, self.reader = (self._clients() for _number in range(3))
+        self.ask("launches", pending_seconds=PENDING_SECONDS)
+        self.ask("autoscaling", boot_seconds=BOOT_SECONDS)
         self.apps = self._apps(random.Random(seed), apps)
-        self.prices: dict[tuple[str, str, str], float] = {}
-        self.activity: list[dict[str, Any]] = []
-        self.errors: list[str] = []
-        for region in self.regions:
-            self._place(region)
+        self.reported = {region: self.now - 3600 for region in self.regions}
+        self.zones = {region: self._place(region) for region in self.regions}
         self.pass_time(180)
 
     def close(self) -> None:
         """End the sandbox."""
-        clients_of.ThreadPoolExecutor = self.threads
+        clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep = self.kept
         self.process.terminate()
         self.process.wait(10)
         self.folder.cleanup()
 
-    def new_clients(self) -> clients_of.Clients:
+    def _clients(self) -> clients.Clients:
         """The AWS clients of one controller."""
         os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-        return clients_of.Clients(self.regions[0], self.url, dict(KEYS))
+        return clients.Clients(self.regions[0], self.url, dict(KEYS))
 
     def ask(self, path: str, **body: Any) -> Any:
         """The sandbox's control interface: POST with a body, GET without."""
@@ -127,31 +172,20 @@ class World:
         with urllib.request.urlopen(urllib.request.Request(f"{self.url}/sandbox/{path}", data), timeout=120) as answer:
             return json.load(answer)
 
-    def now(self) -> float:
-        """The sandbox's time, in seconds since the epoch."""
-        return self.ask("clock")["epoch"]
-
     def pass_time(self, seconds: float) -> None:
-        self.ask("clock", advance=seconds)
+        self.now = self.ask("clock", advance=seconds)["epoch"]
 
     def _apps(self, dice: random.Random, count: int) -> list[App]:
-        """``count`` applications, each in two of the regions."""
         profiles = ("balanced", "balanced", "cost", "availability")
         return [
-            App(
-                f"app{number:02}",
-                region,
-                dice.choice((6, 8, 12, 16)),
-                dice.uniform(10, 20),
-                number,
-                profiles[number % len(profiles)],
-            )
+            App(f"app{number:02}", region, mean, peak_hour, number, profiles[number % len(profiles)])
             for number in range(count)
+            for mean, peak_hour in [(dice.choice((6, 8, 12, 16)), dice.uniform(10, 20))]
             for region in sorted(dice.sample(self.regions, min(2, len(self.regions))))
         ]
 
-    def _place(self, region: str) -> None:
-        """The table, a template and the groups of a region, as onboarding leaves them."""
+    def _place(self, region: str) -> list[str]:
+        """The table, the templates and the groups of a region, as onboarding leaves them; returns their zones."""
         ec2, autoscaling = self.clients.get("ec2", region), self.clients.get("autoscaling", region)
         self.clients.get("dynamodb", region).create_table(
             TableName=f"spot-platform-{ENVIRONMENT}",
@@ -163,7 +197,7 @@ class World:
         image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
         for app in (one for one in self.apps if one.region == region):
             ec2.create_launch_template(LaunchTemplateName=app.group, LaunchTemplateData={"ImageId": image})
-            target, least, most = math.ceil(app.wanted(self.now())), 2, math.ceil(2 * app.mean)
+            target, least, most = math.ceil(app.wanted(self.now)), 2, math.ceil(2 * app.mean)
             identity = {"app": app.name, "environment": ENVIRONMENT, "managed-by": "spot.platform"}
             policy = {
                 "unit": "vcpus",
@@ -198,24 +232,28 @@ class World:
                     for key, value in {**identity, **policy}.items()
                 ],
             )
+        return [one["AvailabilityZone"] for one in subnets]
 
-    def report_traffic(self, now: float) -> None:
-        """Write the traffic of the applications to CloudWatch, as their own exporters would."""
-        for region in self.regions:
-            data = [
-                {
-                    "MetricName": "Load",
-                    "Dimensions": [{"Name": "App", "Value": app.name}],
-                    "Timestamp": now - 60,
-                    "Value": LOAD * app.wanted(now - 60),
-                }
-                for app in self.apps
-                if app.region == region
-            ]
-            if data:
-                self.clients.get("cloudwatch", region).put_metric_data(Namespace="Chaos", MetricData=data)
+    def report_traffic(self, region: str) -> None:
+        """Write the traffic of each minute that is over to CloudWatch, as the applications' own exporters would."""
+        first, last = int(self.reported[region] // 60 + 1), int(self.now // 60)
+        data = [
+            {
+                "MetricName": "Load",
+                "Dimensions": [{"Name": "App", "Value": app.name}],
+                "Timestamp": datetime.fromtimestamp(60 * (minute - 1), timezone.utc),
+                "Value": LOAD * app.wanted(60 * minute),
+            }
+            for minute in range(first, last + 1)
+            for app in self.apps
+            if app.region == region
+        ]
+        client = self.reader.get("cloudwatch", region)
+        for part in clients.chunks(data, 500):
+            client.put_metric_data(Namespace="Chaos", MetricData=part)
+        self.reported[region] = 60.0 * last
 
-    def options(self, holder: str) -> control.Options:
+    def options(self, holder: str, notices: frozenset[str]) -> control.Options:
         """The options of a controller: each application follows its load."""
         metric = {
             "name": "custom",
@@ -227,7 +265,7 @@ class World:
         }
         scaling = scaling_of({"metrics": [metric], "stabilization_minutes": 15}, 0, 10**6, "vcpus")
         return control.Options(
-            question=Question(environment=ENVIRONMENT),
+            question=Question(environment=ENVIRONMENT, notices=notices),
             policy={},
             scalings={app.name: scaling for app in self.apps},
             prometheus=Prometheus(),
@@ -235,73 +273,105 @@ class World:
             act=True,
             release=False,
             boot_seconds=120,
-            run_seconds=10,
+            run_seconds=1,
             lease_seconds=0,
         )
 
-    def step(self, clients: clients_of.Clients, holder: str) -> int:
-        """One step of one controller in all regions; returns in how many seconds it wants the next one."""
-        soonest = 300
-        cache = Cache(self.folder.name, self.url)
-        for region in self.regions:
-            outcomes = control.step_region(clients, region, None, self.options(holder), cache)
-            result = result_of(outcomes)
-            self.activity += result["activity"]
-            self.errors += [one["message"] for one in result["errors"]]
-            soonest = min([soonest, *(one["ask_again_seconds"] for one in result["decisions"] if one["kind"] != "steady")])
-        return max(60, soonest)
+    def step(
+        self, using: clients.Clients, region: str, holder: str, notices: frozenset[str] = frozenset()
+    ) -> dict[str, Any]:
+        """One step of a controller in a region: the module's result."""
+        return result_of(control.step_region(using, region, None, self.options(holder, notices), self.cache))
 
     @contextmanager
-    def on_write(self, clients: clients_of.Clients, number: int, what: Callable[[], None]) -> Iterator[None]:
-        """Do ``what`` before the ``number``-th write of ``clients`` within, counted from 1."""
-        left = [number]
+    def on_write(self, using: clients.Clients, number: int, what: Callable[[], None]) -> Iterator[None]:
+        """Do ``what`` before the ``number``-th write of ``using`` within, counted from 1. Once it raised `Killed`, nothing
+        more is asked or written."""
+        left, dead = [number], []
 
-        def look(request: Any, **_event: Any) -> None:
-            if request.headers.get("x-chaos-write"):
-                left[0] -= 1
-                if left[0] == 0:
+        def look(model: Any, **_event: Any) -> None:
+            if dead:
+                raise Killed
+            left[0] -= not model.name.startswith(READS)
+            if left[0] == 0:
+                left[0] = -1
+                try:
                     what()
+                except Killed:
+                    dead.append(True)
+                    raise
 
-        def mark(params: dict[str, Any], model: Any, **_event: Any) -> None:
-            if not model.name.startswith(("Describe", "Get", "BatchGet", "List")):
-                params["headers"]["x-chaos-write"] = "1"
-
-        services = [clients.get(name, region) for name in ("ec2", "autoscaling", "dynamodb") for region in self.regions]
+        services = [using.get(name, region) for name in ("ec2", "autoscaling", "dynamodb") for region in self.regions]
         for service in services:
-            service.meta.events.register("before-call", mark, unique_id="chaos-mark")
-            service.meta.events.register("before-send", look, unique_id="chaos-look")
+            service.meta.events.register("before-call", look, unique_id="chaos")
         try:
             yield
         finally:
             for service in services:
-                service.meta.events.unregister("before-call", unique_id="chaos-mark")
-                service.meta.events.unregister("before-send", unique_id="chaos-look")
+                service.meta.events.unregister("before-call", unique_id="chaos")
 
-    def groups(self, region: str) -> list[dict[str, Any]]:
-        pages = self.clients.get("autoscaling", region).get_paginator("describe_auto_scaling_groups").paginate()
-        return [group for page in pages for group in page["AutoScalingGroups"]]
+    def forget(self, region: str) -> None:
+        """Lose all that the controllers remember of a region."""
+        client, table = self.reader.get("dynamodb", region), f"spot-platform-{ENVIRONMENT}"
+        for item in client.scan(TableName=table)["Items"]:
+            client.delete_item(TableName=table, Key={"id": item["id"]})
 
-    def instances(self, region: str) -> list[dict[str, Any]]:
-        """What runs, as the EC2 API says it, whether by botocore's parser or by ours."""
-        pages = self.reader(region).get_paginator("describe_instances").paginate(
-            Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    def on_demand_price(self, region: str) -> float:
+        """USD for a vCPU of the cheapest On-Demand Instance, for an hour."""
+        return min(
+            pool["on_demand_price"] / units
+            for name, units in TYPES.items()
+            for pool in self.ask(f"market?region={region}&instance_type={name}")["pools"]
         )
-        return [one for page in pages for part in page["Reservations"] for one in part["Instances"]]
 
-    def reader(self, region: str) -> Any:
-        """An EC2 client of the judge's own: the controller's reads in a way of its own."""
-        import boto3
-
-        if not hasattr(self, "_readers"):
-            self._readers: dict[str, Any] = {}
-        if region not in self._readers:
-            self._readers[region] = boto3.client("ec2", region_name=region, endpoint_url=self.url, **KEYS)
-        return self._readers[region]
-
-    def look_up_prices(self) -> None:
-        """The prices of the hour: Spot by pool, On-Demand under the zone ``""``."""
+    def remains(self) -> dict[str, Any]:
+        """What is there now, in the words of the judge."""
+        found: dict[str, Any] = {"groups": {}, "instances": [], "fleets": [], "spot_requests": [], "leases": []}
         for region in self.regions:
-            for kind in TYPES:
-                for pool in self.ask(f"market?region={region}&instance_type={kind}")["pools"]:
-                    self.prices[region, pool["zone"], kind] = pool["spot_price"] or pool["on_demand_price"]
-                    self.prices[region, "", kind] = pool["on_demand_price"]
+            ec2, autoscaling, dynamodb = (self.reader.get(one, region) for one in ("ec2", "autoscaling", "dynamodb"))
+            members: dict[str, str] = {}
+            for group in _all(autoscaling, "describe_auto_scaling_groups", "AutoScalingGroups"):
+                tags = {one["Key"]: one["Value"] for one in group["Tags"]}
+                name = group["AutoScalingGroupName"]
+                members |= {one["InstanceId"]: name for one in group["Instances"]}
+                found["groups"][f"{name}@{region}"] = {
+                    "target": int(tags["spot.platform/target"]),
+                    "base": int(tags["spot.platform/on-demand-base"]),
+                    "desired": group["DesiredCapacity"],
+                    "suspended": sorted(one["ProcessName"] for one in group["SuspendedProcesses"]),
+                    "noted": sorted(tags.get("spot.platform/suspended", "").split()),
+                }
+            alive = [{"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}]
+            for reservation in _all(ec2, "describe_instances", "Reservations", Filters=alive):
+                for one in reservation["Instances"]:
+                    tags = {each["Key"]: each["Value"] for each in one["Tags"]}
+                    found["instances"].append(
+                        {
+                            "id": one["InstanceId"],
+                            "region": region,
+                            "group": tags.get("aws:autoscaling:groupName") or tags.get("spot.platform/group"),
+                            "member_of": members.get(one["InstanceId"]),
+                        }
+                    )
+            fleets = _all(ec2, "describe_fleets", "Fleets")
+            found["fleets"] += [
+                {"id": one["FleetId"], "region": region} for one in fleets if one["Type"] != "instant"
+            ]
+            running = {one["id"] for one in found["instances"]}
+            requests = _all(ec2, "describe_spot_instance_requests", "SpotInstanceRequests")
+            found["spot_requests"] += [
+                {"id": one["SpotInstanceRequestId"], "region": region}
+                for one in requests
+                if one["State"] in ("open", "active") and one.get("InstanceId") not in running
+            ]
+            found["leases"] += [
+                {"id": item["id"]["S"], "region": region, "holder": item["holder"]["S"]}
+                for item in dynamodb.scan(TableName=f"spot-platform-{ENVIRONMENT}")["Items"]
+                if "holder" in item
+            ]
+        return found
+
+
+def _all(client: Any, operation: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
+    """All pages of an operation."""
+    return [one for page in client.get_paginator(operation).paginate(**arguments) for one in page[key]]

@@ -1,0 +1,3 @@
+from __future__ import annotations
+def judge(history): return {"findings": []}
+def report(found): return [str(found["counts"])]
