@@ -16,6 +16,7 @@ Required IAM actions: ``autoscaling:AttachInstances``, ``autoscaling:TerminateIn
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -53,6 +54,17 @@ def attach(clients: Clients, one: Steered, ids: Sequence[str]) -> None:
         attach_instances(client, one.name, part)
 
 
+def fitting(one: Steered, desired: int, units: Mapping[str, int]) -> list[str]:
+    """Those of ``units`` that can be attached where ``desired`` is wanted now: AWS attaches none of a call that would go
+    beyond the group's maximum. The others are attached at a later step, when something has gone, or go themselves."""
+    found, room = [], one.raw.get("MaxSize", math.inf) - desired
+    for name, each in units.items():
+        if each <= room:
+            found.append(name)
+            room -= each
+    return found
+
+
 def end(clients: Clients, one: Steered, ids: Sequence[str]) -> None:
     """End instances, and lower the group's desired capacity by theirs, so that it does not replace them."""
     members = {each["InstanceId"] for each in one.raw.get("Instances", ())}
@@ -74,7 +86,7 @@ def figures(one: Steered, decision: Decision, coming: int) -> dict[str, int]:
     rules would replace that by Spot. What is to end counts until it is ended, which lowers the figure by as much.
     """
     least = one.raw.get("MinSize", 0)  # below it AWS takes no desired capacity: the group then asks for that much too
-    desired = max(one.counted, decision.target - coming, least)
+    desired = min(max(one.counted, decision.target - coming, least), one.raw.get("MaxSize", math.inf))
     wanted = {"desired": desired, "on_demand_base": decision.on_demand}
     present = {"desired": one.desired, "on_demand_base": one.on_demand_base}
     return {name: value for name, value in wanted.items() if value != present[name]}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -106,6 +107,14 @@ def decided(target, on_demand):
 def test_the_base_follows_the_on_demand_that_is_held():
     assert acting.figures(group(base=2), decided(6, 5), 0) == {"on_demand_base": 5}
     assert acting.figures(group(base=5), decided(6, 0), 0) == {"on_demand_base": 0}
+
+
+def test_nothing_is_wanted_or_attached_beyond_the_maximum_of_the_group():
+    one = group(counted=11)
+    one = replace(one, raw={**one.raw, "MaxSize": 10})
+    assert acting.figures(one, decided(6, 2), 0) == {"desired": 10}
+    assert acting.fitting(one, 5, {"i-1": 4, "i-2": 2, "i-3": 1}) == ["i-1", "i-3"]
+    assert acting.fitting(group(), 5, {"i-1": 400}) == ["i-1"]
 
 
 def test_both_figures_are_set_in_one_call(clients):
