@@ -20,7 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
+    sys.path[:0] = [str(ROOT), str(ROOT / ".collections"), str(ROOT / "tests" / "sandbox")]
 
 from tests.chaos import judge, page, troubles  # noqa: E402  the path is set above
 from tests.chaos.troubles import Trouble  # noqa: E402

@@ -9,20 +9,15 @@ sandbox's time, so that what is drawn by chance is drawn in the same order in ev
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.autoscaling import result_of
@@ -31,7 +26,8 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.metrics import P
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 
-ROOT = Path(__file__).resolve().parents[2]
+from .sandbox import URL, Sandbox
+
 START = "2026-01-05T00:00:00+00:00"
 """A Monday."""
 ENVIRONMENT = "chaos"
@@ -41,6 +37,9 @@ LOAD = 100.0
 PENDING_SECONDS, BOOT_SECONDS = 30, 45
 """Until an instance runs, and until one that a group launched is in service."""
 KEYS = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "not-a-secret"}
+SERVICES = ("autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "pricing")
+PRICING = ("us-east-1", "eu-central-1", "ap-south-1")
+"""Regions in which the Pricing API may be asked."""
 READS = ("Describe", "Get", "BatchGet", "List")
 
 
@@ -114,7 +113,7 @@ class Clock:
 
 
 class World:
-    """A running sandbox with applications, each in two of the regions; `close` ends it.
+    """The sandbox with applications, each in two of the regions; `close` ends it.
 
     ``skew``: seconds by which the clock of the controller's machine is ahead.
     """
@@ -122,17 +121,8 @@ class World:
     def __init__(self, seed: int, apps: int, regions: Sequence[str]) -> None:
         self.regions = list(regions)
         self.folder = tempfile.TemporaryDirectory()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "spot_sandbox", "--port", "0", "--seed", str(seed), "--start", START]
-            + ["--speed", "0", "--regions", ",".join(regions)],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "sandbox"), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        line = self.process.stdout.readline() if self.process.stdout else ""
-        if "http://" not in line:
-            raise RuntimeError(f"the sandbox did not start: exit code {self.process.wait()}")
-        self.url = line[line.index("http://") :].split()[0]
+        self.sandbox = Sandbox(seed, regions, START)
+        self.ask = self.sandbox.ask
         self.began = self.now = datetime.fromisoformat(START).timestamp()
         self.skew = 0.0
         self.kept = (clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep)
@@ -145,7 +135,7 @@ class World:
             clock.sleep,
         )
         random.seed(seed)  # the pauses before a call is repeated
-        self.cache = cache.Cache(self.folder.name, self.url)
+        self.cache = cache.Cache(self.folder.name)
         self.clients, self.others, self.reader = (self._clients() for _number in range(3))
         self.ask("launches", pending_seconds=PENDING_SECONDS)
         self.ask("autoscaling", boot_seconds=BOOT_SECONDS)
@@ -155,25 +145,22 @@ class World:
         self.pass_time(180)
 
     def close(self) -> None:
-        """End the sandbox."""
+        """Give this process its time and its threads back."""
         clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep = self.kept
-        self.process.terminate()
-        self.process.wait(10)
         self.folder.cleanup()
 
     def _clients(self) -> clients.Clients:
         """The AWS clients of one controller."""
         os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-        return clients.Clients(self.regions[0], self.url, dict(KEYS))
-
-    def ask(self, path: str, **body: Any) -> Any:
-        """The sandbox's control interface: POST with a body, GET without."""
-        data = json.dumps(body).encode() if body else None
-        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/sandbox/{path}", data), timeout=120) as answer:
-            return json.load(answer)
+        made = clients.Clients(self.regions[0], URL, dict(KEYS))
+        for service in SERVICES:
+            for region in (*self.regions, *PRICING):
+                self.sandbox.connect(made.get(service, region))
+        return made
 
     def pass_time(self, seconds: float) -> None:
-        self.now = self.ask("clock", advance=seconds)["epoch"]
+        if seconds > 0:
+            self.now = self.ask("clock", advance=seconds)["epoch"]
 
     def _apps(self, dice: random.Random, count: int) -> list[App]:
         profiles = ("balanced", "balanced", "cost", "availability")
