@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from email.utils import formatdate
 from typing import Any
@@ -38,7 +38,10 @@ class Sandbox:
     def __init__(self, seed: int, regions: Sequence[str], start: str) -> None:
         for name, value in MOTO_SETTINGS.items():
             os.environ.setdefault(name, value)
-        from spot_sandbox import app, clock, control, market  # after the settings: moto reads them once, on import
+        global faults, shortcuts
+        from spot_sandbox import app, clock, control, faults, market  # after the settings: moto reads them on import
+
+        from . import shortcuts
 
         market.configure(seed, regions)
         control.configure(seed, list(regions), 0.0, datetime.fromisoformat(start).timestamp())
@@ -53,9 +56,20 @@ class Sandbox:
             raise ValueError(json.loads(content)["error"])
         return json.loads(content)
 
-    def connect(self, client: Any) -> None:
-        """Let a boto3 client ask it."""
+    def connect(self, client: Any, short: bool, look: Callable[[str], None]) -> None:
+        """Let a boto3 client ask it; ``short``: by `shortcuts` too. ``look`` is told the operation before each call."""
         client.meta.events.register("before-send", self._send, unique_id="chaos-sandbox")
+        over_the_wire = client._make_api_call
+        service, region = client.meta.service_model.service_name, client.meta.region_name
+
+        def call(operation: str, asked: dict[str, Any]) -> dict[str, Any]:
+            look(operation)
+            found = None
+            if short and not faults.current():
+                found = shortcuts.answer(service, operation, region, asked)
+            return over_the_wire(operation, asked) if found is None else found
+
+        client._make_api_call = call
 
     def _send(self, request: AWSPreparedRequest, **_event: Any) -> AWSResponse:
         body = request.body or b""

@@ -9,6 +9,7 @@ sandbox's time, so that what is drawn by chance is drawn in the same order in ev
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.autoscaling import result_of
@@ -112,13 +114,27 @@ class Clock:
         return Shown
 
 
+class Kept(cache.Cache):
+    """A cache that lasts for a run, in memory."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.answers: dict[str, Any] = {}
+
+    def remember(self, question: Any, seconds: float, ask: Callable[[], Any]) -> Any:
+        key = json.dumps(question)
+        if key not in self.answers:
+            self.answers[key] = super().remember(question, seconds, ask)
+        return self.answers[key]
+
+
 class World:
     """The sandbox with applications, each in two of the regions; `close` ends it.
 
     ``skew``: seconds by which the clock of the controller's machine is ahead.
     """
 
-    def __init__(self, seed: int, apps: int, regions: Sequence[str]) -> None:
+    def __init__(self, seed: int, apps: int, regions: Sequence[str], short: bool = True) -> None:
         self.regions = list(regions)
         self.folder = tempfile.TemporaryDirectory()
         self.sandbox = Sandbox(seed, regions, START)
@@ -135,8 +151,9 @@ class World:
             clock.sleep,
         )
         random.seed(seed)  # the pauses before a call is repeated
-        self.cache = cache.Cache(self.folder.name)
-        self.clients, self.others, self.reader = (self._clients() for _number in range(3))
+        self.cache = Kept(self.folder.name)
+        self.looks: dict[clients.Clients, Callable[[str], None]] = {}
+        self.clients, self.others, self.reader = self._clients(short), self._clients(short), self._clients(False)
         self.ask("launches", pending_seconds=PENDING_SECONDS)
         self.ask("autoscaling", boot_seconds=BOOT_SECONDS)
         self.apps = self._apps(random.Random(seed), apps)
@@ -149,14 +166,19 @@ class World:
         clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep = self.kept
         self.folder.cleanup()
 
-    def _clients(self) -> clients.Clients:
-        """The AWS clients of one controller."""
+    def _clients(self, short: bool) -> clients.Clients:
+        """The AWS clients of one controller; ``short``: see `shortcuts`."""
         os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
         made = clients.Clients(self.regions[0], URL, dict(KEYS))
         for service in SERVICES:
             for region in (*self.regions, *PRICING):
-                self.sandbox.connect(made.get(service, region))
+                look = partial(self._look, made)
+                self.sandbox.connect(made.get(service, region), short, look)
         return made
+
+    def _look(self, using: clients.Clients, operation: str) -> None:
+        if using in self.looks:
+            self.looks[using](operation)
 
     def pass_time(self, seconds: float) -> None:
         if seconds > 0:
@@ -235,7 +257,7 @@ class World:
             for app in self.apps
             if app.region == region
         ]
-        client = self.reader.get("cloudwatch", region)
+        client = self.clients.get("cloudwatch", region)
         for part in clients.chunks(data, 500):
             client.put_metric_data(Namespace="Chaos", MetricData=part)
         self.reported[region] = 60.0 * last
@@ -276,10 +298,10 @@ class World:
         more is asked or written."""
         left, dead = [number], []
 
-        def look(model: Any, **_event: Any) -> None:
+        def look(operation: str) -> None:
             if dead:
                 raise Killed
-            left[0] -= not model.name.startswith(READS)
+            left[0] -= not operation.startswith(READS)
             if left[0] == 0:
                 left[0] = -1
                 try:
@@ -288,14 +310,11 @@ class World:
                     dead.append(True)
                     raise
 
-        services = [using.get(name, region) for name in ("ec2", "autoscaling", "dynamodb") for region in self.regions]
-        for service in services:
-            service.meta.events.register("before-call", look, unique_id="chaos")
+        self.looks[using] = look
         try:
             yield
         finally:
-            for service in services:
-                service.meta.events.unregister("before-call", unique_id="chaos")
+            del self.looks[using]
 
     def forget(self, region: str) -> None:
         """Lose all that the controllers remember of a region."""

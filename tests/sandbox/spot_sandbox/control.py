@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -192,6 +193,7 @@ _OWN: dict[str, Handler] = {
 }
 
 
+@cache
 def _handlers() -> dict[str, Handler]:
     handlers = dict(_OWN)
     for module in services.modules():
