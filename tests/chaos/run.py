@@ -29,6 +29,8 @@ from tests.chaos.world import TYPES, Killed, World  # noqa: E402
 REGIONS = ("us-east-1", "eu-west-1", "us-west-2", "ap-south-1")
 QUIET = 300.0
 """Seconds to the next step where nothing is due."""
+SOONEST = 30.0
+"""Seconds to the next step at least: a run of the playbook takes about that long."""
 EBB = 900.0
 """Seconds between the moments at which the sandbox's market takes instances back."""
 HEARD = 5.0
@@ -54,7 +56,7 @@ class Play:
 
     def play(self, tell: Callable[[str], None]) -> None:
         """Let the time pass, with its troubles and the controller's steps."""
-        end, day = self.start + self.seconds, -1
+        end, told = self.start + self.seconds, -1
         while self.world.now < end:
             ebb = self.world.began + EBB * (math.floor((self.world.now - self.world.began) / EBB) + 1)
             edge = next((at for at in self.edges if at > self.world.now), end)
@@ -66,9 +68,9 @@ class Play:
                 self._hear()
             for region in [one for one, at in sorted(self.due.items(), key=lambda item: item[1]) if at <= self.world.now]:
                 self._step(region)
-            if (hour := int((self.world.now - self.start) // 3600)) // 6 != day:
-                day = hour // 6
-                tell(f"hour {hour}: {self.counts['steps']} steps, {self.counts['killed']} kills")
+            if (hour := int((self.world.now - self.start) // 3600)) != told:
+                told = hour
+                tell(f"hour {hour}: {self.counts['steps']} steps, {self.counts['notices']} notices")
 
     def _in_force(self) -> list[Trouble]:
         at = self.world.now - self.start
@@ -149,7 +151,7 @@ class Play:
             return
         self._learn(region, result)
         soon = min((one["ask_again_seconds"] for one in result["decisions"]), default=60)
-        self.due[region] = world.now + (QUIET if soon >= 60 and not result["errors"] else soon)
+        self.due[region] = world.now + (QUIET if soon >= 60 and not result["errors"] else max(SOONEST, soon))
 
     def _learn(self, region: str, result: dict[str, Any]) -> None:
         """Write down of a step what explains a shortage."""

@@ -56,6 +56,10 @@ class Sandbox:
             raise ValueError(json.loads(content)["error"])
         return json.loads(content)
 
+    def put_metric_data(self, region: str, namespace: str, data: Sequence[dict[str, Any]]) -> None:
+        """Values for CloudWatch, whatever is wrong with its API."""
+        shortcuts.put_metric_data(region, {"Namespace": namespace, "MetricData": data})
+
     def connect(self, client: Any, short: bool, look: Callable[[str], None]) -> None:
         """Let a boto3 client ask it; ``short``: by `shortcuts` too. ``look`` is told the operation before each call."""
         client.meta.events.register("before-send", self._send, unique_id="chaos-sandbox")

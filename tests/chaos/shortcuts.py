@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The calls that a quiet step consists of, answered from the sandbox's state without the way over the wire.
+"""The calls that most steps consist of, answered from the sandbox's state without the way over the wire.
 
 A week has a hundred thousand of them, and most of their time is writing and reading XML. They answer as botocore would
 have read it, DescribeInstances as the product's own reader would. A call that is not just as the controller makes it is not
@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timezone
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.exceptions import ServiceException
 from moto.dynamodb.models import dynamodb_backends
-from spot_sandbox import clock, market
+from spot_sandbox import app, clock, market
 from spot_sandbox.services.autoscaling.shown import group_shown
 from spot_sandbox.services.autoscaling.state import GROUPS
 from spot_sandbox.services.events import ACCOUNT
@@ -116,9 +119,8 @@ def get_metric_data(region: str, asked: dict[str, Any]) -> Answer:
     }
 
 
-def put_metric_data(region: str, asked: dict[str, Any]) -> Answer:
+def put_metric_data(region: str, asked: dict[str, Any]) -> None:
     cloudwatch_backends[ACCOUNT][region].put_metric_data(asked["Namespace"], asked["MetricData"])
-    return {}
 
 
 def batch_get_item(region: str, asked: dict[str, Any]) -> Answer:
@@ -155,16 +157,40 @@ def update_item(region: str, asked: dict[str, Any]) -> Answer:
     return {}
 
 
+def carried_out(service: str, operation: str, region: str, asked: dict[str, Any]) -> Answer:
+    """A write, by the sandbox's own code."""
+    called = app.SERVICES[service]()
+    called.params, called.uri_match, called.region, called.current_account = asked, {}, region, ACCOUNT
+    try:
+        result = getattr(called, xform_name(operation))()
+    except ServiceException as refused:
+        error = {"Code": refused.code, "Message": refused.message}
+        raise ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": 400}}, operation) from None
+    finally:
+        clock.tell_changed()
+    return dict(result.result or {})
+
+
+WRITES = {
+    "autoscaling": (
+        "AttachInstances",
+        "CreateOrUpdateTags",
+        "SuspendProcesses",
+        "TerminateInstanceInAutoScalingGroup",
+        "UpdateAutoScalingGroup",
+    ),
+    "ec2": ("CreateFleet", "TerminateInstances"),
+}
 KNOWN: dict[tuple[str, str], Callable[[str, dict[str, Any]], Answer]] = {
     ("autoscaling", "DescribeAutoScalingGroups"): describe_auto_scaling_groups,
     ("cloudwatch", "GetMetricData"): get_metric_data,
-    ("cloudwatch", "PutMetricData"): put_metric_data,
     ("dynamodb", "BatchGetItem"): batch_get_item,
     ("dynamodb", "UpdateItem"): update_item,
     ("ec2", "DescribeAvailabilityZones"): describe_availability_zones,
     ("ec2", "DescribeInstances"): describe_instances,
     ("ec2", "DescribeSpotInstanceRequests"): describe_spot_instance_requests,
     ("ec2", "DescribeSpotPriceHistory"): describe_spot_price_history,
+    **{(service, one): partial(carried_out, service, one) for service, some in WRITES.items() for one in some},
 }
 
 
