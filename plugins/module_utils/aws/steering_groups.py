@@ -25,7 +25,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
 from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, groups
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks, side_by_side
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Order, terminate_instances
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered, counts
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import Decision
@@ -34,6 +34,8 @@ ATTACHED = 20
 """AttachInstances takes at most this many."""
 BUSY = ("ResourceContention", "ScalingActivityInProgress")
 """What a group answers that is changing something itself just now."""
+NO_MEMBER = "No managed instance found"
+"""What AWS says of an instance that is in no group."""
 FIGHTING = ("AZRebalance", "AlarmNotification", "ScheduledActions")
 """What a group does by itself that moves instances or sets its size: suspended while the autoscaler steers it."""
 
@@ -176,9 +178,19 @@ def attach_instances(client: Any, name: str, ids: Sequence[str]) -> None:
     client.attach_instances(AutoScalingGroupName=name, InstanceIds=list(ids))
 
 
+def terminate_instance(client: Any, instance_id: str) -> None:
+    """End a member, and lower the group's desired capacity by it; one that is gone already is no error."""
+    try:
+        terminate_instance_in_auto_scaling_group(client, instance_id)
+    except AwsError as error:
+        # A call whose answer was lost is repeated by botocore, and finds the instance gone.
+        if error.code != "ValidationError" or NO_MEMBER not in str(error):
+            raise
+
+
 @Errors.common_error_handler("end an instance of the Auto Scaling group")
 @AWSRetry.jittered_backoff(retries=5, delay=2, max_delay=10, catch_extra_error_codes=BUSY)
-def terminate_instance(client: Any, instance_id: str) -> None:
+def terminate_instance_in_auto_scaling_group(client: Any, instance_id: str) -> None:
     """TerminateInstanceInAutoScalingGroup, with the desired capacity lowered."""
     client.terminate_instance_in_auto_scaling_group(InstanceId=instance_id, ShouldDecrementDesiredCapacity=True)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws import steering_groups as acting
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
+from botocore.exceptions import ClientError
 
 POLICY = {
     "InstancesDistribution": {"OnDemandBaseCapacity": 2, "OnDemandPercentageAboveBaseCapacity": 0},
@@ -158,6 +161,25 @@ def test_a_member_is_ended_with_its_desired_capacity_and_what_is_not_attached_di
             {"InstanceId": "i-1", "ShouldDecrementDesiredCapacity": True},
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "raised"),
+    [("Instance Id not found - No managed instance found for instance ID: i-1", False), ("Desired capacity", True)],
+)
+def test_a_member_that_is_gone_already_keeps_nobody_else_from_going(text, raised):
+    class Gone(Clients):
+        meta = SimpleNamespace(region_name="us-east-1")
+
+        def terminate_instance_in_auto_scaling_group(self, **request):
+            self.calls.append(("terminate", request))
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": text}}, "TerminateInstance")
+
+    clients = Gone()
+    with pytest.raises(AwsError) if raised else nullcontext():
+        acting.end(clients, group(members=["i-1", "i-2"]), ["i-1", "i-2"])
+    if not raised:
+        assert {request["InstanceId"] for _name, request in clients.calls} == {"i-1", "i-2"}
 
 
 def test_what_the_group_does_by_itself_is_suspended_but_what_is_suspended_already(clients):
