@@ -186,8 +186,11 @@ def ends(history: History) -> list[str]:
         _begin, _end, target, spot, on_demand = _spans(history["groups"][name]["rows"], history["end"])[-1]
         if spot + on_demand < target:
             found.append(f"{name}: {spot + on_demand} of {target} serve in the end")
-        if on_demand >= group["base"] + WEIGHT:
-            found.append(f"{name}: {on_demand} On-Demand are kept in the end, though the base is {group['base']}")
+        if on_demand >= max(group["base"], group["best_on_demand"]) + WEIGHT:
+            found.append(
+                f"{name}: {on_demand} On-Demand are kept in the end, though the base is {group['base']} and the best fleet has "
+                f"{group['best_on_demand']}"
+            )
     return found
 
 

@@ -27,6 +27,8 @@ from tests.chaos.troubles import Trouble  # noqa: E402
 from tests.chaos.world import TYPES, Killed, World  # noqa: E402
 
 REGIONS = ("us-east-1", "eu-west-1", "us-west-2", "ap-south-1")
+SHORT = (3, REGIONS[:2], 4.0)
+"""Applications, regions and hours of the short form."""
 QUIET = 300.0
 """Seconds to the next step where nothing is due."""
 SOONEST = 30.0
@@ -36,6 +38,7 @@ EBB = 900.0
 HEARD = 5.0
 """Seconds from an interruption notice until the step that it causes."""
 SETTLED = 10
+"""Minutes after the end of it all, in each of which a step is taken."""
 
 
 class Play:
@@ -52,6 +55,7 @@ class Play:
         self.holder = 0
         self.events: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
+        self.best: dict[str, int] = {}
         self.edges = sorted({self.start + at for one in plan for at in (one.begin, one.end)})
 
     def play(self, tell: Callable[[str], None]) -> None:
@@ -133,28 +137,29 @@ class Play:
         def other() -> None:
             self.others[region].pop(0)
             self._note(region, None, "two", "a second controller steps the region")
-            self._learn(region, world.step(world.others, region, f"second-{self.holder}", notices))
+            self._learn(region, *world.step(world.others, region, f"second-{self.holder}", notices))
 
         self.due[region] = world.now + 60.0
         try:
             if self.kills[region]:
                 with world.on_write(world.clients, self.kills[region][0], kill):
-                    result = world.step(world.clients, region, f"controller-{self.holder}", notices)
+                    result, best = world.step(world.clients, region, f"controller-{self.holder}", notices)
             elif self.others[region]:
                 with world.on_write(world.clients, self.others[region][0], other):
-                    result = world.step(world.clients, region, f"controller-{self.holder}", notices)
+                    result, best = world.step(world.clients, region, f"controller-{self.holder}", notices)
             else:
-                result = world.step(world.clients, region, f"controller-{self.holder}", notices)
+                result, best = world.step(world.clients, region, f"controller-{self.holder}", notices)
         except Killed:
             self.holder += 1
             self._note(region, None, "killed", "the controller is killed")
             return
-        self._learn(region, result)
+        self._learn(region, result, best)
         soon = min((one["ask_again_seconds"] for one in result["decisions"]), default=60)
         self.due[region] = world.now + (QUIET if soon >= 60 and not result["errors"] else max(SOONEST, soon))
 
-    def _learn(self, region: str, result: dict[str, Any]) -> None:
+    def _learn(self, region: str, result: dict[str, Any], best: dict[str, int]) -> None:
         """Write down of a step what explains a shortage."""
+        self.best |= best
         for one in result["errors"]:
             self._note(region, one["group"], "error", one["message"])
         for one in result["decisions"]:
@@ -164,8 +169,6 @@ class Play:
             refused = [each for each in one["launched"] if each["lifecycle"] == "on_demand" and each["refusal"]]
             if refused:
                 self._note(region, one["group"], "refused", f"On-Demand: {refused[0]['refusal']}")
-            elif one["kind"] == "waiting" and not one["changes"]:
-                self._note(region, one["group"], "waiting", one["reasons"][-1] if one["reasons"] else "")
 
     def _note(self, region: str, group: str | None, what: str, text: str) -> None:
         self.counts[what] += 1
@@ -180,7 +183,10 @@ class Play:
             self._hear()
             for region in self.world.regions:
                 self._step(region)
-        return self.world.remains()
+        remains = self.world.remains()
+        for name, group in remains["groups"].items():
+            group["best_on_demand"] = self.best[name]
+        return remains
 
 
 def told(play: Play, remains: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -248,10 +254,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--apps", type=int, default=20)
     parser.add_argument("--hours", type=float, default=168)
-    parser.add_argument("--short", action="store_true", help="4 applications in 2 regions for 6 hours")
+    parser.add_argument("--short", action="store_true", help="3 applications in 2 regions for 4 hours")
     parser.add_argument("--json", type=Path, help="where the history goes (default: build/chaos/<seed>.json)")
     options = parser.parse_args()
-    apps, regions, hours = (4, REGIONS[:2], 6) if options.short else (options.apps, REGIONS, options.hours)
+    apps, regions, hours = SHORT if options.short else (options.apps, REGIONS, options.hours)
     begun = time.monotonic()
 
     def tell(text: str) -> None:

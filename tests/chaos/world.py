@@ -286,9 +286,11 @@ class World:
 
     def step(
         self, using: clients.Clients, region: str, holder: str, notices: frozenset[str] = frozenset()
-    ) -> dict[str, Any]:
-        """One step of a controller in a region: the module's result."""
-        return result_of(control.step_region(using, region, None, self.options(holder, notices), self.cache))
+    ) -> tuple[dict[str, Any], dict[str, int]]:
+        """One step of a controller in a region: the module's result, and the On-Demand of each group's best fleet."""
+        outcomes = control.step_region(using, region, None, self.options(holder, notices), self.cache)
+        best = {f"{one.name}@{region}": one.decisions[-1].best.on_demand for one in outcomes if one.decisions}
+        return result_of(outcomes), best
 
     @contextmanager
     def on_write(self, using: clients.Clients, number: int, what: Callable[[], None]) -> Iterator[None]:
