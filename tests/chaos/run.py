@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Play a simulated week in which much goes wrong, and judge it: ``python tests/chaos/run.py [--seed 0] [--short]``.
 
-Writes ``build/chaos/<seed>.html`` and the same as JSON. The exit status is 1 where the judge found something.
+Writes ``build/chaos/<seed>.json`` and a page beside it. The exit status is 1 where the judge found something.
 """
 
 from __future__ import annotations
@@ -236,9 +236,11 @@ def told(play: Play, remains: dict[str, Any], seed: int) -> dict[str, Any]:
     }
 
 
-def run(seed: int, apps: int, regions: Sequence[str], hours: float, tell: Callable[[str], None]) -> dict[str, Any]:
+def run(
+    seed: int, apps: int, regions: Sequence[str], hours: float, tell: Callable[[str], None], wire: bool = False
+) -> dict[str, Any]:
     """Play and judge; returns what was told, with the judge's ``verdict``."""
-    world = World(seed, apps, regions)
+    world = World(seed, apps, regions, not wire)
     try:
         plan = troubles.plan(seed, hours, world.zones, sorted(TYPES))
         play = Play(world, plan, hours * 3600)
@@ -255,6 +257,7 @@ def main() -> int:
     parser.add_argument("--apps", type=int, default=20)
     parser.add_argument("--hours", type=float, default=168)
     parser.add_argument("--short", action="store_true", help="3 applications in 2 regions for 4 hours")
+    parser.add_argument("--wire", action="store_true", help="every call over the wire (see shortcuts.py), which takes longer")
     parser.add_argument("--json", type=Path, help="where the history goes (default: build/chaos/<seed>.json)")
     options = parser.parse_args()
     apps, regions, hours = SHORT if options.short else (options.apps, REGIONS, options.hours)
@@ -263,11 +266,11 @@ def main() -> int:
     def tell(text: str) -> None:
         print(f"  {time.monotonic() - begun:5.0f} s  {text}", flush=True)
 
-    found = run(options.seed, apps, regions, hours, tell)
-    folder = ROOT / "build" / "chaos"
-    folder.mkdir(parents=True, exist_ok=True)
-    (options.json or folder / f"{options.seed}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (folder / f"{options.seed}.html").write_text(page.html(found), encoding="utf-8")
+    found = run(options.seed, apps, regions, hours, tell, options.wire)
+    path = options.json or ROOT / "build" / "chaos" / f"{options.seed}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".html").write_text(page.html(found), encoding="utf-8")
     print("\n".join(judge.report(found)), flush=True)
     return 1 if found["verdict"]["findings"] else 0
 

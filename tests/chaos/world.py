@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import partial
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.autoscaling import result_of
@@ -39,9 +38,6 @@ LOAD = 100.0
 PENDING_SECONDS, BOOT_SECONDS = 30, 45
 """Until an instance runs, and until one that a group launched is in service."""
 KEYS = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "not-a-secret"}
-SERVICES = ("autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "pricing")
-PRICING = ("us-east-1", "eu-central-1", "ap-south-1")
-"""Regions in which the Pricing API may be asked."""
 READS = ("Describe", "Get", "BatchGet", "List")
 
 
@@ -128,6 +124,27 @@ class Kept(cache.Cache):
         return self.answers[key]
 
 
+class Connected(clients.Clients):
+    """The AWS clients of one controller, that ask the sandbox; ``short``: see `shortcuts`."""
+
+    def __init__(self, world: World, short: bool) -> None:
+        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+        super().__init__(world.regions[0], URL, dict(KEYS))
+        self.world, self.short = world, short
+        self.connected: set[Any] = set()
+
+    def get(self, service: str, region: str | None = None) -> Any:
+        client = super().get(service, region)
+        if client not in self.connected:
+            self.connected.add(client)
+            self.world.sandbox.connect(client, self.short, self._look)
+        return client
+
+    def _look(self, operation: str) -> None:
+        if self in self.world.looks:
+            self.world.looks[self](operation)
+
+
 class World:
     """The sandbox with applications, each in two of the regions; `close` ends it.
 
@@ -152,8 +169,8 @@ class World:
         )
         random.seed(seed)  # the pauses before a call is repeated
         self.cache = Kept(self.folder.name)
-        self.looks: dict[clients.Clients, Callable[[str], None]] = {}
-        self.clients, self.others, self.reader = self._clients(short), self._clients(short), self._clients(False)
+        self.looks: dict[Connected, Callable[[str], None]] = {}
+        self.clients, self.others, self.reader = (Connected(self, one) for one in (short, short, False))
         self.ask("launches", pending_seconds=PENDING_SECONDS)
         self.ask("autoscaling", boot_seconds=BOOT_SECONDS)
         self.apps = self._apps(random.Random(seed), apps)
@@ -165,20 +182,6 @@ class World:
         """Give this process its time and its threads back."""
         clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep = self.kept
         self.folder.cleanup()
-
-    def _clients(self, short: bool) -> clients.Clients:
-        """The AWS clients of one controller; ``short``: see `shortcuts`."""
-        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-        made = clients.Clients(self.regions[0], URL, dict(KEYS))
-        for service in SERVICES:
-            for region in (*self.regions, *PRICING):
-                look = partial(self._look, made)
-                self.sandbox.connect(made.get(service, region), short, look)
-        return made
-
-    def _look(self, using: clients.Clients, operation: str) -> None:
-        if using in self.looks:
-            self.looks[using](operation)
 
     def pass_time(self, seconds: float) -> None:
         if seconds > 0:
@@ -285,7 +288,7 @@ class World:
         )
 
     def step(
-        self, using: clients.Clients, region: str, holder: str, notices: frozenset[str] = frozenset()
+        self, using: Connected, region: str, holder: str, notices: frozenset[str] = frozenset()
     ) -> tuple[dict[str, Any], dict[str, int]]:
         """One step of a controller in a region: the module's result, and the On-Demand of each group's best fleet."""
         outcomes = control.step_region(using, region, None, self.options(holder, notices), self.cache)
@@ -293,7 +296,7 @@ class World:
         return result_of(outcomes), best
 
     @contextmanager
-    def on_write(self, using: clients.Clients, number: int, what: Callable[[], None]) -> Iterator[None]:
+    def on_write(self, using: Connected, number: int, what: Callable[[], None]) -> Iterator[None]:
         """Do ``what`` before the ``number``-th write of ``using`` within, counted from 1. Once it raised `Killed`, nothing
         more is asked or written."""
         left, dead = [number], []
