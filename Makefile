@@ -17,7 +17,7 @@ PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.versi
 APT_INSTALL := $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o APT::Install-Recommends=false install -y
 EXPORT = tests/gates/export.sh build/tree/$@
 
-.PHONY: help setup demo test lint sanity units docs changelog importer contract integration molecule demo-check bench bench-backtest lock clean
+.PHONY: help setup demo test lint sanity units docs changelog importer contract integration molecule demo-check chaos bench bench-backtest lock clean
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
@@ -80,6 +80,9 @@ molecule: setup ## Test the roles that act on hosts
 demo-check: setup debian-chromium ## Run the demo, assert its result, and look at its page in Chromium
 	@python tests/demo/run.py
 	@python -m pytest -q tests/demo
+
+chaos: setup ## Play a simulated week in which much goes wrong, and judge it (build/chaos/<seed>.html; SEED=0)
+	@python tests/chaos/run.py --seed $(or $(SEED),0)
 
 bench: setup ## Measure speed and cost; it reports and does not gate (build/bench/*.json)
 	@for name in allocation inventory capacity apps onboard step; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done

@@ -505,7 +505,8 @@ class _Step:
         figures = self.acting.figures(one, decision, sum(units[name] for name in coming))
         if figures:
             self.acting.set_figures(self.clients, one, figures)
-        ready = [*self._attachable(decision), *new]
+        ready = {name: units[name] for name in (*self._attachable(decision), *new)}
+        ready = self.acting.fitting(one, figures.get("desired", one.desired), ready)
         if ready:
             self.acting.attach(self.clients, one, ready)
             self.attached += ready

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 from xml.etree import ElementTree
 
 try:
@@ -66,12 +67,19 @@ def _instance(instance: dict[str, Any], reservation: Mapping[str, Any], region: 
     return instance
 
 
+_QUICK: WeakSet[Any] = WeakSet()
+"""The clients that read quickly already: walking the model takes as long as reading some tens of instances."""
+
+
 def read_quickly(client: Any) -> None:
     """Read this EC2 client's answers to DescribeInstances by `reader_of` instead of botocore's parser.
 
     botocore takes about half a millisecond for each instance, as long as all the rest of an inventory. Its event
     ``before-parse`` lets an answer be read here; signing, retries, errors and paging stay its own.
     """
+    if client in _QUICK:
+        return
+    _QUICK.add(client)
     shape = client.meta.service_model.operation_model("DescribeInstances").output_shape
     read = reader_of(shape.members["Reservations"])
     key = shape.members["Reservations"].serialization["name"]

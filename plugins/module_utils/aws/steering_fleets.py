@@ -36,6 +36,11 @@ def attach(clients: Clients, one: Steered, ids: Sequence[str]) -> None:
     """Nothing: a fleet takes no instances but its own."""
 
 
+def fitting(one: Steered, desired: int, units: Mapping[str, int]) -> list[str]:
+    """None: see `attach`."""
+    return []
+
+
 def end(clients: Clients, one: Steered, ids: Sequence[str]) -> None:
     """End instances. The figures were lowered by theirs before, so that the fleet does not replace them."""
     terminate_instances(clients.get("ec2", one.region), ids)

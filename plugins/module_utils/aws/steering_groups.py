@@ -16,6 +16,7 @@ Required IAM actions: ``autoscaling:AttachInstances``, ``autoscaling:TerminateIn
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,7 +25,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
 from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, groups
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks, side_by_side
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.launches import Order, terminate_instances
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered, counts
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import Decision
@@ -34,6 +35,8 @@ ATTACHED = 20
 """AttachInstances takes at most this many."""
 BUSY = ("ResourceContention", "ScalingActivityInProgress")
 """What a group answers that is changing something itself just now."""
+NO_MEMBER = "No managed instance found"
+"""What AWS says of an instance that is in no group."""
 FIGHTING = ("AZRebalance", "AlarmNotification", "ScheduledActions")
 """What a group does by itself that moves instances or sets its size: suspended while the autoscaler steers it."""
 
@@ -62,6 +65,17 @@ def attach(clients: Clients, one: Steered, ids: Sequence[str]) -> None:
         attach_instances(client, one.name, part)
 
 
+def fitting(one: Steered, desired: int, units: Mapping[str, int]) -> list[str]:
+    """Those of ``units`` that can be attached where ``desired`` is wanted now: AWS attaches none of a call that would go
+    beyond the group's maximum. The others are attached at a later step, when something has gone, or go themselves."""
+    found, room = [], one.raw.get("MaxSize", math.inf) - desired
+    for name, each in units.items():
+        if each <= room:
+            found.append(name)
+            room -= each
+    return found
+
+
 def end(clients: Clients, one: Steered, ids: Sequence[str]) -> None:
     """End instances, and lower the group's desired capacity by theirs, so that it does not replace them."""
     members = {each["InstanceId"] for each in one.raw.get("Instances", ())}
@@ -83,7 +97,7 @@ def figures(one: Steered, decision: Decision, coming: int) -> dict[str, int]:
     rules would replace that by Spot. What is to end counts until it is ended, which lowers the figure by as much.
     """
     least = one.raw.get("MinSize", 0)  # below it AWS takes no desired capacity: the group then asks for that much too
-    desired = max(one.counted, decision.target - coming, least)
+    desired = min(max(one.counted, decision.target - coming, least), one.raw.get("MaxSize", math.inf))
     wanted = {"desired": desired, "on_demand_base": decision.on_demand}
     present = {"desired": one.desired, "on_demand_base": one.on_demand_base}
     return {name: value for name, value in wanted.items() if value != present[name]}
@@ -173,9 +187,19 @@ def attach_instances(client: Any, name: str, ids: Sequence[str]) -> None:
     client.attach_instances(AutoScalingGroupName=name, InstanceIds=list(ids))
 
 
+def terminate_instance(client: Any, instance_id: str) -> None:
+    """End a member, and lower the group's desired capacity by it; one that is gone already is no error."""
+    try:
+        terminate_instance_in_auto_scaling_group(client, instance_id)
+    except AwsError as error:
+        # A call whose answer was lost is repeated by botocore, and finds the instance gone.
+        if error.code != "ValidationError" or NO_MEMBER not in str(error):
+            raise
+
+
 @Errors.common_error_handler("end an instance of the Auto Scaling group")
 @AWSRetry.jittered_backoff(retries=5, delay=2, max_delay=10, catch_extra_error_codes=BUSY)
-def terminate_instance(client: Any, instance_id: str) -> None:
+def terminate_instance_in_auto_scaling_group(client: Any, instance_id: str) -> None:
     """TerminateInstanceInAutoScalingGroup, with the desired capacity lowered."""
     client.terminate_instance_in_auto_scaling_group(InstanceId=instance_id, ShouldDecrementDesiredCapacity=True)
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from datetime import datetime
 from types import FrameType
 
 MOTO_SETTINGS = {
@@ -25,15 +26,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--port", type=int, default=5566, help="port on 127.0.0.1; 0 takes a free one (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of prices, room and faults (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of prices, room, faults and ids (default: %(default)s)")
     parser.add_argument("--regions", help="regions to serve, with commas between (default: all of the market)")
     parser.add_argument("--speed", type=float, default=1.0, help="sandbox seconds in one second (default: %(default)s)")
+    parser.add_argument("--start", help="its time at the start, such as 2026-01-05T00:00:00+00:00 (default: now)")
     parser.add_argument("--verbose", action="store_true", help="log every request")
     options = parser.parse_args()
     if not 0 <= options.port <= 65535:
         parser.error(f"port {options.port} is out of range: use 0 to 65535")
     if not 0 <= options.speed <= 100_000:
         parser.error(f"speed {options.speed} is out of range: use 0 to 100000")
+    try:
+        options.start = datetime.fromisoformat(options.start).timestamp() if options.start else None
+    except ValueError:
+        parser.error(f"start {options.start!r} is no time: write it as 2026-01-05T00:00:00+00:00")
     options.regions = [r.strip() for r in options.regions.split(",") if r.strip()] if options.regions else None
     return options
 
@@ -56,7 +62,7 @@ def main() -> None:
         listener = server.listen(options.port, verbose=options.verbose)
     except (ValueError, OSError) as problem:
         raise SystemExit(f"spot_sandbox: {problem}") from None
-    control.configure(options.seed, options.regions, options.speed)
+    control.configure(options.seed, options.regions, options.speed, options.start)
     control.reset()
     print(f"spot_sandbox: http://127.0.0.1:{listener.port} ready in {time.monotonic() - begun:.1f} s", flush=True)
     try:

@@ -44,6 +44,8 @@ IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
 """Where the prefix of a service's actions in IAM is not its signing name."""
 
 
+READS = ("Describe", "Get", "BatchGet", "List")
+
 WAITING = {("sqs", "ReceiveMessage")}
 """Calls that wait inside moto: the lock is not held for them."""
 
@@ -137,7 +139,10 @@ class Application:
         """The answer, or the error that AWS would give instead of a crash."""
         with nullcontext() if (call.service, call.operation) in WAITING else clock.LOCK:
             try:
-                return self._answer(call, environ)
+                answer = self._answer(call, environ)
+                if not call.operation.startswith(READS):
+                    clock.tell_changed()
+                return answer
             except NotImplementedError as missing:
                 log.warning("not in the sandbox: %s", call.action)
                 message = f"The sandbox does not have {call.action}: {missing}"

@@ -39,6 +39,9 @@ class Call:
 speed = 1.0
 """Sandbox seconds in one real second; 0 stands still."""
 
+changed_hooks: list[Callable[[], None]] = []
+"""Called, with ``LOCK`` held, when something may have changed: after a scheduled call and after a call of an API."""
+
 _wake = threading.Condition(LOCK)
 _calls: list[Call] = []
 _numbers = itertools.count()
@@ -111,12 +114,12 @@ def advance(seconds: float) -> None:
             _wake.notify_all()
 
 
-def reset(factor: float | None = None) -> None:
-    """Back to real time, with nothing scheduled."""
+def reset(factor: float | None = None, moment: float | None = None) -> None:
+    """Back to real time, or to a ``moment`` (seconds since 1970), with nothing scheduled."""
     global _started, speed
     with _wake:
         _calls.clear()
-        _set(real_time.time())
+        _set(real_time.time() if moment is None else moment)
         _started = time()
         if factor is not None:
             speed = factor
@@ -130,6 +133,13 @@ def _perform(call: Call) -> None:
         call.function(*call.arguments)
     except Exception:  # one failed step must not stop the clock; the log shows it with its trace
         log.exception("a scheduled step failed: %s", getattr(call.function, "__qualname__", call.function))
+    tell_changed()
+
+
+def tell_changed() -> None:
+    """Call the ``changed_hooks``."""
+    for hook in changed_hooks:
+        hook()
 
 
 def _run() -> None:

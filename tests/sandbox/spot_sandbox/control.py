@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
+from moto.moto_api._internal import mock_random
 from werkzeug.wrappers import Response
 
 from spot_sandbox import calls, clock, faults, market, pools, services
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
-_settings: dict[str, Any] = {"seed": 1, "regions": None, "speed": 1.0}
+_settings: dict[str, Any] = {"seed": 1, "regions": None, "speed": 1.0, "start": None}
 RECLAIM_EVERY = 900.0
 """Sandbox seconds between two looks at which pools the market's ebb has left over-full."""
 
 
-def configure(seed: int, regions: list[str] | None, speed: float) -> None:
+def configure(seed: int, regions: list[str] | None, speed: float, start: float | None = None) -> None:
     """What the sandbox starts with, and goes back to on a reset."""
-    _settings.update(seed=seed, regions=regions, speed=speed)
+    _settings.update(seed=seed, regions=regions, speed=speed, start=start)
 
 
 def answer(environ: dict[str, Any], body: bytes) -> Response:
@@ -46,10 +48,11 @@ def answer(environ: dict[str, Any], body: bytes) -> Response:
 
 
 def reset(_values: dict[str, Any] | None = None) -> dict[str, Any]:
-    """As after the start: no resources, no rules, real time, counts at zero."""
+    """As after the start: no resources, no rules, the time of the start, counts at zero."""
     BackendDict.reset()
     reset_model_data()
-    clock.reset(_settings["speed"])
+    mock_random.seed(_settings["seed"])
+    clock.reset(_settings["speed"], _settings["start"])
     market.configure(_settings["seed"], _settings["regions"], clock.started())
     pools.reset()
     faults.reset(_settings["seed"])
@@ -190,6 +193,7 @@ _OWN: dict[str, Handler] = {
 }
 
 
+@cache
 def _handlers() -> dict[str, Handler]:
     handlers = dict(_OWN)
     for module in services.modules():

@@ -16,7 +16,7 @@ def interrupt(instance_id: str, notice: float) -> None:
     record = RECORDS[instance_id]
     if record.warned or record.ended is not None:
         return
-    record.warned = True
+    record.warned, record.warned_at = True, clock.time()
     if record.spot_request:
         REQUESTS[record.spot_request].warn()
     events.emit(

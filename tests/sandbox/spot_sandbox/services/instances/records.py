@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from moto.ec2.models import ec2_backends
@@ -31,9 +31,16 @@ class Record:
     ended: float | None = None
     warned: bool = False
     spot_request: str | None = None
+    id: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    launched: float = 0.0
+    warned_at: float | None = None
+    cause: str | None = None
 
 
 RECORDS: dict[str, Record] = {}
+ALL: list[Record] = []
+"""Those that are forgotten as well."""
 ended_hooks: list[Callable[[str, list[str], str], None]] = []
 """Called as ``hook(region, instance_ids, cause)`` when instances stopped or ended; for ``cause`` see ``end``."""
 warned_hooks: list[Callable[[str, str], None]] = []
@@ -45,6 +52,7 @@ _numbers = itertools.count(1)
 
 def reset() -> None:
     RECORDS.clear()
+    ALL.clear()
     REQUESTS.clear()
     tokens.clear()
 
@@ -61,7 +69,11 @@ def state_of(instance_id: str) -> str:
 def keep(region: str, pool: pools.Pool, instance_id: str, reservation: str, holds_place: bool = True) -> None:
     """Begin the record of a new instance."""
     request = f"sir-{uuid.uuid4().hex[:12]}" if pool[3] == "spot" else None
-    RECORDS[instance_id] = Record(region, pool, next(_numbers), reservation, holds_place, spot_request=request)
+    record = Record(region, pool, next(_numbers), reservation, holds_place, spot_request=request, id=instance_id)
+    record.launched = clock.time()
+    record.tags = dict(backend_of(region).tags.get(instance_id, {}))
+    RECORDS[instance_id] = record
+    ALL.append(record)
     if request:
         REQUESTS[request] = SpotRequest(request, instance_id, pool)
 
@@ -85,7 +97,7 @@ def end(region: str, instance_ids: Iterable[str], cause: str = "user") -> list[s
         instance._reason = f"{initiator} ({moment:%Y-%m-%d %H:%M:%S} GMT)"
         instance.state_reason.code, instance.state_reason.message = code, f"{code}: {message}"
         give_back(record)
-        record.ended = moment.timestamp()
+        record.ended, record.cause = moment.timestamp(), cause
         if record.spot_request:
             REQUESTS[record.spot_request].end(interrupted=cause == "spot")
         tell_state(region, instance_id, "terminated")

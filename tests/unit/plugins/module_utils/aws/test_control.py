@@ -477,6 +477,16 @@ def test_what_was_launched_by_a_controller_that_was_killed_is_attached_at_the_ne
     assert outcome.attached == ("i-9",) and outcome.changed
 
 
+def test_what_would_go_beyond_the_maximum_of_the_group_waits_and_keeps_nobody_from_going(world):
+    loose = [member(f"i-{number}", serving=False) for number in (8, 9)]
+    names = [one.id for one in loose]
+    members = map(member, ("i-0", "i-1", "i-2", "i-3"))
+    world.groups = [group(*members, *loose, loose=frozenset(names), waiting=tuple(names), raw={"MaxSize": 5})]
+    world.plan = [decided(end=["i-0"])]
+    outcome = only(world)
+    assert outcome.attached == ("i-8",) and outcome.ended == ("i-0",) and outcome.error is None
+
+
 def test_what_was_launched_and_does_not_run_yet_is_not_launched_again_by_the_group(world):
     world.groups = [group(*map(member, ("i-0", "i-1", "i-2")), counted=3)]
     world.plan, world.runs = [decided({A: 1})], False

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws import steering_groups as acting
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
 from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Place
+from botocore.exceptions import ClientError
 
 POLICY = {
     "InstancesDistribution": {"OnDemandBaseCapacity": 2, "OnDemandPercentageAboveBaseCapacity": 0},
@@ -110,6 +113,14 @@ def test_the_base_follows_the_on_demand_that_is_held():
     assert acting.figures(group(base=5), decided(6, 0), 0) == {"on_demand_base": 0}
 
 
+def test_nothing_is_wanted_or_attached_beyond_the_maximum_of_the_group():
+    one = group(counted=11)
+    one = replace(one, raw={**one.raw, "MaxSize": 10})
+    assert acting.figures(one, decided(6, 2), 0) == {"desired": 10}
+    assert acting.fitting(one, 5, {"i-1": 4, "i-2": 2, "i-3": 1}) == ["i-1", "i-3"]
+    assert acting.fitting(group(), 5, {"i-1": 400}) == ["i-1"]
+
+
 def test_both_figures_are_set_in_one_call(clients):
     acting.set_figures(clients, group(), {"desired": 5, "on_demand_base": 3})
     ((operation, request),) = clients.calls
@@ -151,6 +162,25 @@ def test_a_member_is_ended_with_its_desired_capacity_and_what_is_not_attached_di
             {"InstanceId": "i-1", "ShouldDecrementDesiredCapacity": True},
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "raised"),
+    [("Instance Id not found - No managed instance found for instance ID: i-1", False), ("Desired capacity", True)],
+)
+def test_a_member_that_is_gone_already_keeps_nobody_else_from_going(text, raised):
+    class Gone(Clients):
+        meta = SimpleNamespace(region_name="us-east-1")
+
+        def terminate_instance_in_auto_scaling_group(self, **request):
+            self.calls.append(("terminate", request))
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": text}}, "TerminateInstance")
+
+    clients = Gone()
+    with pytest.raises(AwsError) if raised else nullcontext():
+        acting.end(clients, group(members=["i-1", "i-2"]), ["i-1", "i-2"])
+    if not raised:
+        assert {request["InstanceId"] for _name, request in clients.calls} == {"i-1", "i-2"}
 
 
 def test_what_the_group_does_by_itself_is_suspended_but_what_is_suspended_already(clients):
