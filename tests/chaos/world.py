@@ -291,9 +291,9 @@ class World:
         self, using: Connected, region: str, holder: str, notices: frozenset[str] = frozenset()
     ) -> tuple[dict[str, Any], dict[str, int]]:
         """One step of a controller in a region: the module's result, and the On-Demand of each group's best fleet."""
-        outcomes = control.step(using, {region: None}, self.options(holder, notices), self.cache).outcomes
-        best = {f"{one.name}@{region}": one.decisions[-1].best.on_demand for one in outcomes if one.decisions}
-        return result_of(outcomes), best
+        stepped = control.step(using, {region: None}, self.options(holder, notices), self.cache)
+        best = {f"{one.name}@{region}": one.decisions[-1].best.on_demand for one in stepped.outcomes if one.decisions}
+        return result_of(stepped), best
 
     @contextmanager
     def on_write(self, using: Connected, number: int, what: Callable[[], None]) -> Iterator[None]:
