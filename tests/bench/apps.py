@@ -26,7 +26,7 @@ import boto3
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench.capacity import TYPES, place  # noqa: E402 - the repository's root has to be on the path first
-from tests.bench.common import (  # noqa: E402
+from tests.bench.common import (  # noqa: E402 - as above
     ROOT,
     ask,
     calls,

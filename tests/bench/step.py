@@ -18,14 +18,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
 
-from ansible_collections.spot.platform.plugins.module_utils.engine import (  # noqa: E402  the paths above
+from ansible_collections.spot.platform.plugins.module_utils.engine import (  # noqa: E402 - the paths above have to be set first
     autoscaling,
     risk,
     scaling,
     supply,
 )
 
-from tests.bench.common import record, table  # noqa: E402
+from tests.bench.common import record, table  # noqa: E402 - as above
 
 GOAL = 5.0
 """CPU milliseconds: what else runs on the machine does not count."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+REGION = "us-east-1"
 TYPES = {"m5.large": 2, "m5a.large": 2, "m6i.large": 2}
 
 
@@ -83,3 +84,67 @@ def figures(sandbox: Any, name: str = "sandbox-web", region: str = "us-east-1") 
                     on_demand += weight
     base = group["MixedInstancesPolicy"]["InstancesDistribution"]["OnDemandBaseCapacity"]
     return {"desired": group["DesiredCapacity"], "base": base, "spot": spot, "on_demand": on_demand}
+
+
+def advance(sandbox, seconds):
+    sandbox.post("/sandbox/clock", advance=seconds)
+
+
+def settle(sandbox, step, steps=8):
+    """Take a step a minute until one has nothing to do."""
+    for _each in range(steps):
+        result = step()
+        advance(sandbox, 60)
+        if not result["changed"]:
+            return result
+    raise AssertionError(f"still at work after {steps} steps: {result['decisions']}")
+
+
+def dry(sandbox, region=REGION):
+    """No pool of the region has room for a Spot Instance; what runs is interrupted and gone."""
+    sandbox.post("/sandbox/capacity", region=region, room=0)
+    advance(sandbox, 200)
+
+
+def group_of(sandbox, name="sandbox-web"):
+    return sandbox.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"][0]
+
+
+def serving(sandbox):
+    now = figures(sandbox)
+    return now["spot"] + now["on_demand"]
+
+
+def spot_members(sandbox):
+    """The group's Spot Instances that run, with their pool."""
+    members = {one["InstanceId"] for one in group_of(sandbox)["Instances"]}
+    found = sandbox.client("ec2").describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
+    return {
+        one["InstanceId"]: (one["Placement"]["AvailabilityZone"], one["InstanceType"])
+        for part in found["Reservations"]
+        for one in part["Instances"]
+        if one["InstanceId"] in members and one.get("InstanceLifecycle") == "spot"
+    }
+
+
+def orphans(sandbox):
+    """What runs, carries our tag, and belongs to no group."""
+    groups = sandbox.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    members = {one["InstanceId"] for group in groups for one in group["Instances"]}
+    filters = [
+        {"Name": "instance-state-name", "Values": ["pending", "running"]},
+        {"Name": "tag:spot.platform/managed-by", "Values": ["spot.platform"]},
+    ]
+    found = sandbox.client("ec2").describe_instances(Filters=filters)["Reservations"]
+    return {one["InstanceId"] for part in found for one in part["Instances"]} - members
+
+
+def writes(sandbox):
+    """The calls since the last reset that changed something, without what is remembered."""
+    reads = ("Describe", "Get", "BatchGet", "List")
+    return {
+        name: count
+        for service, names in sandbox.get("/sandbox/calls")["services"].items()
+        for name, count in names.items()
+        if not name.startswith(reads) and service != "dynamodb"
+    }
