@@ -13,7 +13,8 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.waiter import BaseWaiterFactory, custom_waiter_config
 from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.autoscaling import FILTER_VALUES
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import Group, Policy, Subnet
 
@@ -62,7 +63,8 @@ def subnets(client: Any, ids: Collection[str]) -> dict[str, Subnet]:
     """Those of ``ids`` that exist. ``client``: of EC2."""
     return {
         item["SubnetId"]: Subnet(item["SubnetId"], item["AvailabilityZone"], item["MapPublicIpOnLaunch"])
-        for item in (describe_subnets(client, sorted(ids)) if ids else ())
+        for part in chunks(sorted(ids), FILTER_VALUES)
+        for item in describe_subnets(client, part)
     }
 
 
@@ -77,9 +79,11 @@ def launch_templates(client: Any, wanted: Collection[str]) -> dict[str, str]:
     """The identifier of each of the launch templates ``wanted``, names or identifiers, that exists."""
     ids = sorted(template for template in wanted if template.startswith("lt-"))
     names = sorted(set(wanted) - set(ids))
-    found = describe_launch_templates(client, LaunchTemplateIds=ids) if ids else []
-    if names:
-        found += describe_launch_templates(client, Filters=[{"Name": "launch-template-name", "Values": names}])
+    asked = [{"LaunchTemplateIds": list(part)} for part in chunks(ids, FILTER_VALUES)]
+    asked += [
+        {"Filters": [{"Name": "launch-template-name", "Values": list(part)}]} for part in chunks(names, FILTER_VALUES)
+    ]
+    found = [item for one in asked for item in describe_launch_templates(client, **one)]
     return {
         key: item["LaunchTemplateId"]
         for item in found

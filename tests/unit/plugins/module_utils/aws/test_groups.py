@@ -172,3 +172,30 @@ def test_a_refused_deletion_is_an_error() -> None:
         stub.add_response("delete_fleets", {"UnsuccessfulFleetDeletions": refused})
         with pytest.raises(AwsError, match="cannot delete the EC2 Fleet fleet-1: unexpectedError: no"):
             fleets.delete(ec2, replace(FLEET, id="fleet-1"), 10)
+
+
+class Pages:
+    """A client whose paginators write down what they are asked, and find nothing."""
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def get_paginator(self, _operation):
+        return self
+
+    def paginate(self, **request):
+        self.asked.append(request)
+        return []
+
+
+def test_a_filter_takes_200_values_so_more_are_asked_for_in_parts():
+    client = Pages()
+    names = [f"web-{number:03}" for number in range(450)]
+    assert groups.launch_templates(client, [*names, "lt-1"]) == {}
+    assert [len(one["Filters"][0]["Values"]) for one in client.asked[1:]] == [200, 200, 50]
+    assert client.asked[0] == {"LaunchTemplateIds": ["lt-1"]}
+    client.asked.clear()
+    assert groups.subnets(client, {f"subnet-{number}" for number in range(201)}) == {}
+    assert [len(one["Filters"][0]["Values"]) for one in client.asked] == [200, 1]
+    client.asked.clear()
+    assert groups.subnets(client, ()) == {} and groups.launch_templates(client, ()) == {} and client.asked == []
