@@ -103,7 +103,8 @@ def test_to_a_fleet_and_back(
         assert standing(project) == {kind: [f"{ENVIRONMENT}-{app}"]}
         assert min(seen) >= SERVING, f"the target did not serve all the time: {seen}"
         assert max(seen) >= 2 * SERVING, "the new one serves before the old one goes"
-        assert serving(project, app) == SERVING
+        # One more where the last step has launched what replaces another: that goes at the next step.
+        assert SERVING <= serving(project, app) < 2 * SERVING
     assert "set capacity.kind to" not in moved.words, "the manifest says it"
 
 
