@@ -332,7 +332,7 @@ notes:
     C(ec2:DescribeSubnets), C(ec2:GetSpotPlacementScores), C(ec2:RunInstances), C(ec2:TerminateInstances),
     C(elasticloadbalancing:DescribeTargetHealth), C(iam:PassRole), C(pricing:GetProducts)."
   - "Required IAM actions for O(commitments): C(ec2:DescribeReservedInstances), C(ec2:DescribeCapacityReservations),
-    C(savingsplans:DescribeSavingsPlans); what is denied counts as not paid for."
+    C(savingsplans:DescribeSavingsPlans), C(sts:GetCallerIdentity); what is denied counts as not paid for."
   - "Required IAM actions for O(spread[].dns) and the metric V(requests): C(elasticloadbalancing:DescribeTargetGroups),
     C(elasticloadbalancing:DescribeLoadBalancers); for names also C(route53:ListHostedZonesByName),
     C(route53:ListResourceRecordSets), C(route53:ChangeResourceRecordSets)."

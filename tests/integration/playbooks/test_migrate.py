@@ -103,8 +103,8 @@ def test_to_a_fleet_and_back(
         assert standing(project) == {kind: [f"{ENVIRONMENT}-{app}"]}
         assert min(seen) >= SERVING, f"the target did not serve all the time: {seen}"
         assert max(seen) >= 2 * SERVING, "the new one serves before the old one goes"
-        # One more where the last step has launched what replaces another: that goes at the next step.
-        assert SERVING <= serving(project, app) < 2 * SERVING
+        # The new one may hold one more, where a step has launched what replaces another: that goes at the next step.
+        assert SERVING <= serving(project, app) <= SERVING + 1
     assert "set capacity.kind to" not in moved.words, "the manifest says it"
 
 

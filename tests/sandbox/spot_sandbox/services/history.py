@@ -27,7 +27,8 @@ def note() -> None:
             record = records.RECORDS.get(member.id)
             if member.state == "InService" and record is not None and record.ended is None:
                 units[member.lifecycle] += member.weight
-        target = int(group.tags.get(TARGET, ("0", False))[0])
+        text = group.tags.get(TARGET, ("0", False))[0]
+        target = int(text) if text.isdigit() else 0
         row = [now, target, units["spot"], units["on_demand"]]
         rows = _groups.setdefault(key, [])
         if rows and rows[-1][0] == now:
