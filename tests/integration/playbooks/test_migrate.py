@@ -40,7 +40,7 @@ def watched(project: Project, name: str) -> Iterator[list[int]]:
     done = threading.Event()
 
     def look() -> None:
-        while not done.wait(0.1):
+        while not done.wait(0.5):
             seen.append(serving(project, name))
 
     watcher = threading.Thread(target=look)
@@ -91,13 +91,23 @@ def migrate(project: Project, kind: str) -> Any:
     return project.play("capacity_migrate", kind=kind, app_migrate_delay=1)
 
 
-@pytest.mark.parametrize(("manifest", "fleet"), [(WEB, "spot_fleet"), (WORKER, "ec2_fleet")], ids=["web", "worker"])
-def test_to_a_fleet_and_back(
-    project: Project, onboarded: Callable[[dict[str, Any]], str], manifest: dict[str, Any], fleet: str
+def killed_half_way(project: Project, until: Callable[[str, str], None], kind: str, service: str, operation: str) -> None:
+    """Migrate, and be killed as soon as the operation is called."""
+    project.sandbox.post("/sandbox/calls/reset")
+    killed = project.start("capacity_migrate", kind=kind, app_migrate_delay=1)
+    until(service, operation)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+
+
+def test_to_a_spot_fleet_and_back_and_killed_on_the_way(
+    project: Project, onboarded: Callable[[dict[str, Any]], str], until: Callable[[str, str], None]
 ) -> None:
-    app = onboarded(manifest)
-    for kind in (fleet, "auto_scaling_group"):
+    app = onboarded(WEB)
+    for kind in ("spot_fleet", "auto_scaling_group"):
         with watched(project, app) as seen:
+            if kind == "spot_fleet":
+                killed_half_way(project, until, kind, "ec2", "RequestSpotFleet")
             moved = migrate(project, kind)
         assert moved.code == 0, moved.output
         assert standing(project) == {kind: [f"{ENVIRONMENT}-{app}"]}
@@ -105,43 +115,29 @@ def test_to_a_fleet_and_back(
         assert max(seen) >= 2 * SERVING, "the new one serves before the old one goes"
         # The new one may hold one more, where a step has launched what replaces another: that goes at the next step.
         assert SERVING <= serving(project, app) <= SERVING + 1
-    assert "set capacity.kind to" not in moved.words, "the manifest says it"
+        assert (f"set capacity.kind to {kind}" in moved.words) == (kind == "spot_fleet"), "the manifest says the group"
 
 
-@pytest.mark.parametrize(
-    ("kind", "service", "operation"),
-    [("spot_fleet", "ec2", "RequestSpotFleet"), ("ec2_fleet", "autoscaling", "UpdateAutoScalingGroup")],
-    ids=["made", "drained"],
-)
-def test_after_a_kill_the_next_run_completes(
-    project: Project,
-    onboarded: Callable[[dict[str, Any]], str],
-    until: Callable[[str, str], None],
-    kind: str,
-    service: str,
-    operation: str,
+def test_to_an_ec2_fleet_killed_while_the_old_one_goes(
+    project: Project, onboarded: Callable[[dict[str, Any]], str], until: Callable[[str, str], None]
 ) -> None:
     app = onboarded(WORKER)
     # The autoscaler would update the group too.
     steady = project.play("capacity_reconcile")
     assert steady.code == 0, steady.output
-    project.sandbox.post("/sandbox/calls/reset")
     with watched(project, app) as seen:
-        killed = project.start("capacity_migrate", kind=kind, app_migrate_delay=1)
-        until(service, operation)
-        os.killpg(killed.pid, signal.SIGKILL)
-        killed.communicate()
-        run = migrate(project, kind)
+        killed_half_way(project, until, "ec2_fleet", "autoscaling", "UpdateAutoScalingGroup")
+        run = migrate(project, "ec2_fleet")
     assert run.code == 0, run.output
-    assert standing(project) == {kind: [f"{ENVIRONMENT}-worker"]}
+    only = {"ec2_fleet": [f"{ENVIRONMENT}-worker"]}
+    assert standing(project) == only
     assert min(seen) >= SERVING, f"the target did not serve all the time: {seen}"
-    assert f"set capacity.kind to {kind}" in run.words
 
-    again = migrate(project, kind)
+    again = migrate(project, "ec2_fleet")
     assert again.code == 0 and set(again.changed.values()) == {0}, again.output
     refused = project.play("app_onboard")
-    assert refused.code != 0 and f"{ENVIRONMENT}-worker is there as {kind}" in refused.words, refused.output
-    assert standing(project) == {kind: [f"{ENVIRONMENT}-worker"]}
+    assert refused.code != 0 and f"{ENVIRONMENT}-worker is there as ec2_fleet" in refused.words, refused.output
+    assert standing(project) == only
     removed = project.play("app_offboard", app_offboard_confirm=True)
     assert removed.code == 0 and standing(project) == {}, removed.output
 
