@@ -1,7 +1,8 @@
 """The engine's decision: how long it takes with a hundred pools, for small fleets and large ones.
 
-`supply.step` is the part of it that grows with pools and fleet; `autoscaling.decide` is all of it, its reasons too. Each case is a fleet in the midst of things: of the pools some are aged, some closed, some were lost together; half of the
-target is held and serves. Each repeat is another fleet; the median and the slowest tenth are recorded.
+`supply.step` is the part of it that grows with pools and fleet; `autoscaling.decide` is all of it, its reasons too. Each
+case is a fleet in the midst of things: of the pools some are aged, some closed, some were lost together; half of the target
+is held and serves. Each repeat is another fleet; the median and the slowest tenth are recorded.
 
     python tests/bench/step.py [--pools 100] [--repeats 30] [--seed 1]
 """

@@ -228,5 +228,7 @@ def image(found: History, group: str) -> str:
         parts.append(f'<text class="soft" x="{across:.0f}" y="{y - 4}" text-anchor="{anchor}">{day} d</text>')
     height = y + 66
     title = f"{group}: what served in a week in which much went wrong"
-    extra = "<style>svg .scarce { fill: var(--demand); } svg .fault { fill: var(--hedge); } svg .away { fill: var(--short); } svg .mark { fill: var(--ours); }</style>"
+    colours = {"scarce": "demand", "fault": "hedge", "away": "short", "mark": "ours"}
+    rules = " ".join(f"svg .{name} {{ fill: var(--{colour}); }}" for name, colour in colours.items())
+    extra = f"<style>{rules}</style>"
     return plots.standalone(extra + "".join(parts), 720, height, title)

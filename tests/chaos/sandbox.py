@@ -38,7 +38,6 @@ class Sandbox:
     def __init__(self, seed: int, regions: Sequence[str], start: str) -> None:
         for name, value in MOTO_SETTINGS.items():
             os.environ.setdefault(name, value)
-        global faults, shortcuts
         from spot_sandbox import app, clock, control, faults, market  # after the settings: moto reads them on import
 
         from . import shortcuts
@@ -46,7 +45,7 @@ class Sandbox:
         market.configure(seed, regions)
         control.configure(seed, list(regions), 0.0, datetime.fromisoformat(start).timestamp())
         control.reset()
-        self._app, self._clock = app.Application(), clock
+        self._app, self._clock, self._faults, self._shortcuts = app.Application(), clock, faults, shortcuts
 
     def ask(self, path: str, **body: Any) -> Any:
         """Its control interface: POST with a body, GET without."""
@@ -58,7 +57,7 @@ class Sandbox:
 
     def put_metric_data(self, region: str, namespace: str, data: Sequence[dict[str, Any]]) -> None:
         """Values for CloudWatch, whatever is wrong with its API."""
-        shortcuts.put_metric_data(region, {"Namespace": namespace, "MetricData": data})
+        self._shortcuts.put_metric_data(region, {"Namespace": namespace, "MetricData": data})
 
     def connect(self, client: Any, short: bool, look: Callable[[str], None]) -> None:
         """Let a boto3 client ask it; ``short``: by `shortcuts` too. ``look`` is told the operation before each call."""
@@ -69,8 +68,8 @@ class Sandbox:
         def call(operation: str, asked: dict[str, Any]) -> dict[str, Any]:
             look(operation)
             found = None
-            if short and not faults.current():
-                found = shortcuts.answer(service, operation, region, asked)
+            if short and not self._faults.current():
+                found = self._shortcuts.answer(service, operation, region, asked)
             return over_the_wire(operation, asked) if found is None else found
 
         client._make_api_call = call

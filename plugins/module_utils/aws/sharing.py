@@ -13,9 +13,10 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import route53
 from ansible_collections.spot.platform.plugins.module_utils.aws.balancers import Balancer
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
-from ansible_collections.spot.platform.plugins.module_utils.engine import demand, regions
+from ansible_collections.spot.platform.plugins.module_utils.engine import demand
 from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Paid
 from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Peer, Remembered
+from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits, Region, pooled, settled, share
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import DEGRADE
 
 
@@ -28,7 +29,7 @@ class Spread:
 
     app: str
     regions: Sequence[str]
-    limits: regions.Limits | None = None
+    limits: Limits | None = None
     name: str | None = None
     zone: str = ""
     policy: str = "weighted"
@@ -66,9 +67,9 @@ def shared(spread: Spread, members: Mapping[str, Member], unseen: Collection[str
     unit = next(iter(members.values())).policy.scaling.unit
     metered = any(member.policy.scaling.metrics for member in members.values())
     if spread.name and spread.policy == "weighted" and metered:
-        parts = list(regions.pooled(parts))  # the load goes where capacity serves
-    found = {one.region: one for one in regions.share(parts, spread.limits, unit).shares}
-    peers = {name: Peer(share.target, share.lent) for name, share in found.items()} | known
+        parts = list(pooled(parts))  # the load goes where capacity serves
+    found = {one.region: one for one in share(parts, spread.limits, unit).shares}
+    peers = {name: Peer(part.target, part.lent) for name, part in found.items()} | known
     return {
         name: replace(
             member,
@@ -79,21 +80,21 @@ def shared(spread: Spread, members: Mapping[str, Member], unseen: Collection[str
     }
 
 
-def _region(name: str, member: Member, limits: regions.Limits, boot_seconds: float) -> regions.Region:
+def _region(name: str, member: Member, limits: Limits, boot_seconds: float) -> Region:
     """What is to be known of a region that was observed."""
     seen = member.observation
     minimum, maximum = _bounds(member)
     staying = [one for one in seen.instances if not one.leaving]
     since = member.remembered.short_since
     expected = sum(one.capacity for one in staying)
-    return regions.Region(
+    return Region(
         name,
         demand=engine.asked_of(seen, member.policy).target,
         minimum=minimum,
         maximum=maximum,
         target=seen.target,
         serving=member.serving,
-        settled=regions.settled(
+        settled=settled(
             ((one.capacity, seen.now - one.launched_at - boot_seconds) for one in staying if one.serving), limits
         ),
         expected=expected,
@@ -120,11 +121,11 @@ def _known(name: str, members: Mapping[str, Member]) -> Peer:
     return replace(last, unseen_since=min((peer.unseen_since for peer in found if peer.unseen_since), default=now))
 
 
-def _unseen(name: str, peer: Peer, members: Mapping[str, Member]) -> regions.Region:
+def _unseen(name: str, peer: Peer, members: Mapping[str, Member]) -> Region:
     """A region that could not be observed; its bounds are those of the others."""
     scaling = next(iter(members.values())).policy.scaling
     now = max(member.observation.now for member in members.values())
-    return regions.Region(
+    return Region(
         name,
         demand=peer.target - peer.lent,
         minimum=scaling.min,

@@ -25,7 +25,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import (
     steered_fleets,
 )
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import DAY, Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks, side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.instances import (
     HEALTHY,

@@ -48,7 +48,8 @@ class Instance:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A fleet and its market at ``now`` (seconds since the epoch). ``lost``, ``refused`` and ``warned``: the pools that took
-    an instance away, refused one, or have one that AWS recommends to leave, since ``memory`` was made. ``target`` and ``base``, its On-Demand part, are in units.
+    an instance away, refused one, or have one that AWS recommends to leave, since ``memory`` was made.
+    ``target`` and ``base``, its On-Demand part, are in units.
     """
 
     now: float
