@@ -19,10 +19,13 @@ REPLACED = 240.0
 """Seconds in which what is missing is there again once it can be had: the next step, boot, and the step that attaches it."""
 HEARD = 360.0
 """Seconds in which a rise in traffic is served: CloudWatch is a minute late, the steps of quiet times are five apart."""
+ATTACHED = 120
+"""Seconds in which what was launched runs and is attached."""
 LEASE = 120.0
 """Seconds that the lease of a controller that was killed keeps the others off."""
 WEIGHT = 4
-"""The most units of an instance: by less than that On-Demand may be above its base."""
+"""The most units of an instance: by less than that On-Demand may be above its base, by two of them all may be above what is
+wanted, while one takes the other's place."""
 
 History = Mapping[str, Any]
 
@@ -148,14 +151,19 @@ def causes(history: History) -> list[Cause]:
     for event in history["events"]:
         begin, region = event["time"], event["region"]
         group = f"{event['group']}@{region}" if event["group"] else None
-        if event["what"] == "refused":
-            found.append(Cause(begin, begin + REPLACED, "On-Demand was refused", region, group))
+        faults = [
+            one
+            for one in history["troubles"]
+            if one["kind"] in troubles.FAULTS and one["begin"] <= begin <= one["end"] + REPLACED
+        ]
+        if event["what"] == "refused":  # while calls are repeated the next step is late
+            lasts = HEARD if faults else REPLACED
+            found.append(Cause(begin, begin + lasts, "On-Demand was refused", region, group))
         elif event["what"] == "killed":
             found.append(Cause(begin, begin + LEASE + REPLACED, "the controller was killed", region))
         elif event["what"] == "error":
-            for trouble in history["troubles"]:
-                if trouble["kind"] in troubles.FAULTS and trouble["begin"] <= begin <= trouble["end"] + REPLACED:
-                    found.append(Cause(begin, begin + HEARD, f"a step failed: {trouble['text']}", region, group))
+            for trouble in faults:
+                found.append(Cause(begin, begin + HEARD, f"a step failed: {trouble['text']}", region, group))
     for trouble in history["troubles"]:
         if trouble["kind"] == troubles.AWAY:
             found.append(Cause(trouble["begin"], trouble["end"] + REPLACED, trouble["text"]))
@@ -166,6 +174,8 @@ def orphans(remains: Mapping[str, Any]) -> list[str]:
     """What is left that nobody looks after."""
     found = []
     for one in remains["instances"]:
+        if one["member_of"] is None and one["age"] <= ATTACHED:
+            continue
         if one["member_of"] is None:
             found.append(f"the instance {one['id']} in {one['region']}, launched for {one['group']}, is in no group")
         elif one["member_of"] != one["group"]:
@@ -186,10 +196,16 @@ def ends(history: History) -> list[str]:
         _begin, _end, target, spot, on_demand = _spans(history["groups"][name]["rows"], history["end"])[-1]
         if spot + on_demand < target:
             found.append(f"{name}: {spot + on_demand} of {target} serve in the end")
-        if on_demand >= max(group["base"], group["best_on_demand"]) + WEIGHT:
+        best = group["best"]
+        if spot + on_demand > max(target, best["spot"] + best["on_demand"]) + 2 * WEIGHT:
+            found.append(
+                f"{name}: {spot + on_demand} are kept in the end, though the target is {target} and the best fleet has "
+                f"{best['spot'] + best['on_demand']}"
+            )
+        if on_demand >= max(group["base"], best["on_demand"]) + WEIGHT:
             found.append(
                 f"{name}: {on_demand} On-Demand are kept in the end, though the base is {group['base']} and the best fleet has "
-                f"{group['best_on_demand']}"
+                f"{best['on_demand']}"
             )
     return found
 

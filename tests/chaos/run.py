@@ -55,7 +55,7 @@ class Play:
         self.holder = 0
         self.events: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
-        self.best: dict[str, int] = {}
+        self.best: dict[str, dict[str, int]] = {}
         self.edges = sorted({self.start + at for one in plan for at in (one.begin, one.end)})
 
     def play(self, tell: Callable[[str], None]) -> None:
@@ -185,7 +185,7 @@ class Play:
                 self._step(region)
         remains = self.world.remains()
         for name, group in remains["groups"].items():
-            group["best_on_demand"] = self.best[name]
+            group["best"] = self.best[name]
         return remains
 
 

@@ -289,10 +289,14 @@ class World:
 
     def step(
         self, using: Connected, region: str, holder: str, notices: frozenset[str] = frozenset()
-    ) -> tuple[dict[str, Any], dict[str, int]]:
-        """One step of a controller in a region: the module's result, and the On-Demand of each group's best fleet."""
+    ) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
+        """One step of a controller in a region: the module's result, and the units of each group's best fleet."""
         stepped = control.step(using, {region: None}, self.options(holder, notices), self.cache)
-        best = {f"{one.name}@{region}": one.decisions[-1].best.on_demand for one in stepped.outcomes if one.decisions}
+        best = {
+            f"{one.name}@{region}": {"on_demand": made.on_demand, "spot": sum(made.spot.values())}
+            for one in stepped.outcomes
+            if one.decisions and (made := one.decisions[-1].best)
+        }
         return result_of(stepped), best
 
     @contextmanager
@@ -360,6 +364,7 @@ class World:
                             "region": region,
                             "group": tags.get("aws:autoscaling:groupName") or tags.get("spot.platform/group"),
                             "member_of": members.get(one["InstanceId"]),
+                            "age": round(self.now - one["LaunchTime"].timestamp()),
                         }
                     )
             fleets = _all(ec2, "describe_fleets", "Fleets")

@@ -107,9 +107,23 @@ def launch(client: Any, order: Order, template: Mapping[str, str], tags: Mapping
     if made.units >= order.units:
         return made
     errors = answer["Errors"]
-    said = sorted({f"{one['ErrorCode']}: {shortened(one.get('ErrorMessage', ''), 120)}" for one in errors})
+    said = [f"{code}: {shortened(texts[0], 120)}{_more(texts)}" for code, texts in sorted(_by_code(errors).items())]
     wrong = bool(errors) and not instances and all(one["ErrorCode"] not in NO_CAPACITY for one in errors)
     return Launched(order, instances, "; ".join(said) or "no reason given", wrong)
+
+
+def _by_code(errors: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """What was said, by error code, each once."""
+    found: dict[str, list[str]] = {}
+    for one in errors:
+        text = one.get("ErrorMessage", "")
+        if text not in found.setdefault(one["ErrorCode"], []):
+            found[one["ErrorCode"]].append(text)
+    return found
+
+
+def _more(texts: Sequence[str]) -> str:
+    return f" (and {len(texts) - 1} more like it)" if len(texts) > 1 else ""
 
 
 @Errors.common_error_handler("launch instances by an instant fleet")

@@ -172,7 +172,9 @@ def moves(
         _hedge(asks, prospects, unsure, stakes.worth * stakes.on_demand_price)
     more = _whole(more, stakes.on_demand_capacity)
     tried = set()
-    standing_in = max(best.on_demand, on_demand, more) - base
+    standing_in = max(
+        _beyond(base, alive), max(best.on_demand, more) - _whole(base, stakes.on_demand_capacity)
+    )
     if standing_in > 0:
         tried = _try_out(asks, held, best, prospects, standing_in, stakes.answered)
     else:
@@ -180,6 +182,16 @@ def moves(
             if one.probe and one.pool.id not in asks:
                 asks[one.pool.id] = one.pool.capacity
     return Moves(asks, more, _surplus(alive, best, held, served, on_demand_served, target, tried), short)
+
+
+def _beyond(base: int, alive: Sequence[Instance]) -> int:
+    """The On-Demand units beyond those instances that the base needs: they may be larger than it."""
+    beyond = 0
+    for one in sorted(alive, key=lambda one: one.launched_at):
+        if one.pool is None:
+            beyond += one.capacity if base <= 0 else 0
+            base -= one.capacity
+    return beyond
 
 
 def _unsure(asks: Mapping[str, int], prospects: Mapping[str, Prospect], short: int, worth: float) -> int:
@@ -222,17 +234,18 @@ def _try_out(
     answered: bool,
 ) -> set[str]:
     """While On-Demand stands in for ``units``, hold one instance in each of the best pools that are too young to be relied
-    on, so that they grow old, and ask those that are closed: a refusal costs nothing. Where it is known at once, no more
+    on, for so many units, so that they grow old, and ask those that are closed: a refusal costs nothing. Where it is known at once, no more
     is asked for than On-Demand stands in for; the next ones are asked when these have refused. Returns the pools that
     are held for that."""
     tried: set[str] = set()
-    asked = 0
+    kept = asked = 0
     young = [one for one in prospects.values() if not best.spot.get(one.pool.id)]
     for one in sorted(young, key=lambda one: (not held.get(one.pool.id), one.hazard)):
-        if len(tried) >= units:
+        if kept >= units:
             break
         if held.get(one.pool.id):
             tried.add(one.pool.id)
+            kept += one.pool.capacity
         elif one.pool.id not in asks and (one.probe or not one.closed):
             if answered and asked >= units:
                 continue
@@ -240,6 +253,7 @@ def _try_out(
             asked += one.pool.capacity
             if one.open > 0.5:
                 tried.add(one.pool.id)
+                kept += one.pool.capacity
     return tried
 
 

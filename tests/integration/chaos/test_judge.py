@@ -40,7 +40,7 @@ def history(rows=(), events=(), plan=(), instances=(), **remains):
             "fleets": [],
             "spot_requests": [],
             "leases": [],
-            "groups": {APP: {"target": 8, "base": 2, "best_on_demand": 2, "suspended": [], "noted": []}},
+            "groups": {APP: {"target": 8, "base": 2, "best": {"on_demand": 2, "spot": 6}, "suspended": [], "noted": []}},
             **remains,
         },
     }
@@ -119,7 +119,7 @@ def test_a_rise_of_the_target_explains_the_time_to_boot_only():
 @pytest.mark.parametrize(
     ("remains", "words"),
     [
-        ({"instances": [{"id": "i-1", "region": "us-east-1", "group": "web", "member_of": None}]}, "in no group"),
+        ({"instances": [{"id": "i-1", "region": "us-east-1", "group": "web", "member_of": None, "age": 121}]}, "in no group"),
         ({"instances": [{"id": "i-1", "region": "us-east-1", "group": "web", "member_of": "b"}]}, "is in b, not in web"),
         ({"fleets": [{"id": "fleet-1", "region": "us-east-1"}]}, "the fleet fleet-1"),
         ({"spot_requests": [{"id": "sir-1", "region": "us-east-1"}]}, "the Spot request sir-1"),
@@ -134,9 +134,21 @@ def test_an_orphan_is_found(remains, words):
 
 
 def test_a_suspended_process_that_is_not_written_down_is_found():
-    group = {"target": 8, "base": 2, "best_on_demand": 2, "suspended": ["AZRebalance", "Launch"], "noted": ["AZRebalance"]}
+    group = {"target": 8, "base": 2, "best": {"on_demand": 2, "spot": 6}, "suspended": ["AZRebalance", "Launch"], "noted": ["AZRebalance"]}
     (found,) = findings(groups={APP: group})
     assert found.startswith(f"{APP}: Launch are suspended")
+
+
+def test_what_was_launched_just_now_is_no_orphan():
+    given = history()
+    young = {"id": "i-1", "region": "us-east-1", "group": "web", "member_of": None, "age": 120}
+    assert judge.judge({**given, "remains": {**given["remains"], "instances": [young]}})["findings"] == []
+
+
+def test_more_than_is_wanted_is_found():
+    assert findings(rows=[[9000.0, 8, 14, 2]]) == []
+    (found,) = findings(rows=[[9000.0, 8, 15, 2]])
+    assert found == f"{APP}: 17 are kept in the end, though the target is 8 and the best fleet has 8"
 
 
 def test_on_demand_that_is_not_given_back_is_found():

@@ -77,6 +77,15 @@ def test_a_request_that_no_pool_would_take_is_wrong(asked):
     assert made.wrong and "InvalidAMIID.NotFound" in made.refusal
 
 
+def test_what_many_pools_say_alike_is_said_once(asked):
+    _requests, answers = asked
+    messages = [f"We currently do not have sufficient m5.large capacity in us-east-1{zone}." for zone in "abc"]
+    errors = [{"ErrorCode": "InsufficientInstanceCapacity", "ErrorMessage": message} for message in messages]
+    answers.append(answer(errors=[*errors, errors[0]]))
+    refusal = launch(None, Order(None, 2, WEIGHTS, SUBNETS), TEMPLATE, {}).refusal
+    assert refusal == f"InsufficientInstanceCapacity: {messages[0]} (and 2 more like it)"
+
+
 def test_a_quota_is_a_refusal_and_a_denial_an_error(asked):
     _requests, answers = asked
     answers += [AwsError("cannot launch: the quota", "MaxSpotInstanceCountExceeded"), AwsError("no", "AccessDenied")]

@@ -259,3 +259,24 @@ def test_of_a_pool_that_has_no_more_than_it_gave_no_more_is_asked(told):
     took = step(arguments, replace(STAKES, answered=True))
     assert took.moves.spot == {} and took.moves.on_demand == 3 and took.moves.end == ()
     assert took.best.spot == {"a": 2}
+
+
+def test_a_base_in_one_large_instance_is_no_fallback_so_no_pool_is_held_to_grow_old():
+    """The base of 2 units is one instance of 4; all that has no place in the best fleet goes."""
+    pools = [replace(A, capacity=2), replace(B, capacity=4), replace(C, capacity=4)]
+    base = Instance("base", None, 4, -DAY, True)
+    fleet = [Instance(f"a{number}", "a", 2, -DAY, True) for number in range(8)]
+    young = [Instance("b1", "b", 4, -HOUR, True), Instance("c1", "c", 4, -HOUR, True)]
+    memory = aged(a=48.0, b=0.2, c=0.2)
+    stakes = replace(STAKES, on_demand_capacity=2, answered=True)
+    taken = step(Seen(60.0, 16, 2, [base, *fleet, *young], pools, memory), stakes)
+    assert {"b1", "c1"} <= set(taken.moves.end) and "base" not in taken.moves.end
+
+
+def test_pools_are_held_to_grow_old_for_no_more_units_than_on_demand_stands_in_for():
+    pools = [Pool(name, f"us-east-1{name}", 1.0, 4) for name in "abc"]
+    standing_in = [Instance(f"o{number}", None, 2, -DAY, True) for number in range(4)]
+    young = [Instance(f"{name}1", name, 4, 0.0, True) for name in "abc"]
+    stakes = Stakes(1000.0, 1.1, 0.5, answered=True)
+    taken = step(Seen(60.0, 8, 4, [*standing_in, *young], pools, aged(a=0.01, b=0.01, c=0.01)), stakes)
+    assert not taken.best.spot and len(taken.moves.end) == 2, "one of 4 units is held, as On-Demand stands in for 4"
