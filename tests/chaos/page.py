@@ -17,7 +17,7 @@ from . import judge, troubles
 WIDE = 1000
 STYLE = backtest_page.STYLE + """
 .apps { display: grid; gap: 14px 24px; grid-template-columns: repeat(auto-fit, minmax(min(520px, 100%), 1fr)); }
-.apps .lane svg { height: 64px; } .lane.marks svg { height: auto; max-height: 40px; min-height: 30px; }
+.apps .lane svg { height: 64px; } .apps .lane .marks svg { height: 20px; margin-top: 2px; }
 .figures { display: flex; flex-wrap: wrap; gap: 8px 32px; margin: 12px 0; } .figures b { display: block; font-size: 1.4rem; }
 .figures span { color: var(--soft); font-size: .85rem; } td.text { text-align: left; white-space: normal; min-width: 22ch; }
 svg .scarce { fill: var(--demand); } svg .fault { fill: var(--hedge); } svg .away { fill: var(--short); }
@@ -51,9 +51,9 @@ def html(found: History) -> str:
         "On-Demand beyond the base is given back.</p>"
     )
     lanes = [
-        _lane(name, f"target served {_available(found, name):.2%} of the time", picture(found, name), most)
-        for name in found["groups"]
-        for most in [highest(found, name)]
+        _lane(name, f"target served {_available(found, name):.2%} of the time", picture(found, name), most, strip)
+        for name, group in found["groups"].items()
+        for most, strip in [(highest(found, name), marks(found, group["region"]))]
     ]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -94,10 +94,11 @@ def _figures(found: History) -> Iterable[str]:
         yield f"<div><b>{value}</b><span>{escape(text)}</span></div>"
 
 
-def _lane(name: str, told: str, inner: str, most: int) -> str:
+def _lane(name: str, told: str, inner: str, most: int, strip: str) -> str:
     return (
         f'<div class="lane"><div><b>{escape(name)}</b><span class="soft">{escape(told)}</span></div>'
-        f"{plots.stretched(inner, 10 * most)}</div>"
+        f"{plots.stretched(inner, 10 * most)}"
+        f'<div class="marks">{plots.stretched(strip, 10 * len(LANES))}</div></div>'
     )
 
 
@@ -148,12 +149,12 @@ def _line(spans: Sequence[tuple[float, int]], most: int) -> str:
     return f"M0 {10 * (most - spans[0][1])}{''.join(_steps(spans, most))}"
 
 
-def marks(found: History, region: str | None = None) -> str:
-    """When the troubles were, a bar of 10 units for each kind; WIDE across."""
+def marks(found: History, region: str) -> str:
+    """When the troubles of a region were, a bar of 10 units for each kind; WIDE across."""
     parts = []
     for number, (_name, colour, kinds) in enumerate(LANES):
         for one in found["troubles"]:
-            if one["kind"] in kinds and region in (None, one["region"]) or one["kind"] in kinds and one["region"] is None:
+            if one["kind"] in kinds and one["region"] in (None, region):
                 x = WIDE * one["begin"] / found["end"]
                 width = max(2.0, WIDE * (one["end"] - one["begin"]) / found["end"])
                 parts.append(
@@ -167,10 +168,7 @@ def _troubles(found: History) -> str:
         f'<span style="background:var(--{variable})"></span>{escape(name)} '
         for (name, _colour, _kinds), variable in zip(LANES, ("demand", "hedge", "short", "ours"))
     )
-    return (
-        f'<p class="key">Troubles, from the top: {names}</p>'
-        f'<div class="lane marks">{plots.stretched(marks(found), 10 * len(LANES))}</div>'
-    )
+    return f'<p class="key">Below each, from the top, the troubles of its region: {names}</p>'
 
 
 def _shortages(found: History) -> str:
