@@ -198,8 +198,9 @@ def _plan(found: History) -> str:
     )
 
 
-def image(found: History, group: str) -> str:
-    """One app as a file of its own, 720 units across."""
+def image(found: History) -> str:
+    """The app that was short for the longest time, as a file of its own, 720 units across."""
+    group = min(found["groups"], key=lambda name: _available(found, name))
     most, y, x = highest(found, group), 22, 10
     parts = []
     for label, colour in (

@@ -259,6 +259,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="3 applications in 2 regions for 4 hours")
     parser.add_argument("--wire", action="store_true", help="every call over the wire (see shortcuts.py), which takes longer")
     parser.add_argument("--json", type=Path, help="where the history goes (default: build/chaos/<seed>.json)")
+    parser.add_argument("--image", type=Path, help="where the picture of the app that was short the longest goes")
     options = parser.parse_args()
     apps, regions, hours = SHORT if options.short else (options.apps, REGIONS, options.hours)
     begun = time.monotonic()
@@ -271,6 +272,8 @@ def main() -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     path.with_suffix(".html").write_text(page.html(found), encoding="utf-8")
+    if options.image:
+        options.image.write_text(page.image(found), encoding="utf-8")
     print("\n".join(judge.report(found)), flush=True)
     return 1 if found["verdict"]["findings"] else 0
 
