@@ -18,7 +18,8 @@ from . import troubles
 REPLACED = 240.0
 """Seconds in which what is missing is there again once it can be had: the next step, boot, and the step that attaches it."""
 HEARD = 360.0
-"""Seconds in which a rise in traffic is served: CloudWatch is a minute late, the steps of quiet times are five apart."""
+"""Seconds in which a rise in traffic is served, or a loss without notice replaced: CloudWatch is a minute late, the steps of
+quiet times are five apart."""
 ATTACHED = 120
 """Seconds in which what was launched runs and is attached."""
 LEASE = 120.0
@@ -146,8 +147,10 @@ def causes(history: History) -> list[Cause]:
     for one in history["instances"]:
         if one["cause"] == "spot":
             region = one["group"].partition("@")[2]
-            text = f"{one['pool']} took an instance away"
-            found.append(Cause(one["ended"], one["ended"] + REPLACED, text, region, one["group"]))
+            told = one["warned"] is not None and one["warned"] < one["ended"]
+            text = f"{one['pool']} took an instance away{'' if told else ' without notice'}"
+            lasts = REPLACED if told else HEARD
+            found.append(Cause(one["ended"], one["ended"] + lasts, text, region, one["group"]))
     for event in history["events"]:
         begin, region = event["time"], event["region"]
         group = f"{event['group']}@{region}" if event["group"] else None

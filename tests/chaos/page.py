@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -199,8 +200,9 @@ def _plan(found: History) -> str:
 
 
 def image(found: History) -> str:
-    """The app that was short for the longest time, as a file of its own, 720 units across."""
-    group = min(found["groups"], key=lambda name: _available(found, name))
+    """The app that lost most instances to interruptions, as a file of its own, 720 units across."""
+    losses = Counter(one["group"] for one in found["instances"] if one["cause"] == "spot")
+    group = max(found["groups"], key=lambda name: losses[name])
     most, y, x = highest(found, group), 22, 10
     parts = []
     for label, colour in (

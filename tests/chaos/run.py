@@ -259,7 +259,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="3 applications in 2 regions for 4 hours")
     parser.add_argument("--wire", action="store_true", help="every call over the wire (see shortcuts.py), which takes longer")
     parser.add_argument("--json", type=Path, help="where the history goes (default: build/chaos/<seed>.json)")
-    parser.add_argument("--image", type=Path, help="where the picture of the app that was short the longest goes")
+    parser.add_argument("--image", type=Path, help="where the picture of the app that lost most instances goes")
     options = parser.parse_args()
     apps, regions, hours = SHORT if options.short else (options.apps, REGIONS, options.hours)
     begun = time.monotonic()

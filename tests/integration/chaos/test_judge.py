@@ -31,7 +31,16 @@ def history(rows=(), events=(), plan=(), instances=(), **remains):
         "events": [{"region": "us-east-1", "group": None, "text": "", **one} for one in events],
         "groups": {APP: {"profile": "balanced", "region": "us-east-1", "rows": [[-60.0, 8, 6, 2], *rows]}},
         "instances": [
-            {"group": APP, "pool": "us-east-1a/m5.large", "launched": 0, "ended": END, "cause": None, "cost": 0.1, **one}
+            {
+                "group": APP,
+                "pool": "us-east-1a/m5.large",
+                "launched": 0,
+                "warned": 0,
+                "ended": END,
+                "cause": None,
+                "cost": 0.1,
+                **one,
+            }
             for one in instances
         ],
         "on_demand_price": {"us-east-1": 0.05},
@@ -83,6 +92,14 @@ def test_what_happened_explains_a_shortage_for_some_minutes_and_no_longer(given)
     assert findings(rows=LOST, **given) == []
     late = [[4000.0, 8, 4, 2], [5000.0, 8, 6, 2]]
     assert "nothing explains" in findings(rows=late, **given)[0]
+
+
+def test_what_goes_without_notice_is_seen_at_the_next_step_of_a_quiet_time():
+    rows = [[4000.0, 8, 4, 2], [4330.0, 8, 6, 2]]
+    lost = {"ended": 4000.0, "cause": "spot"}
+    assert "nothing explains 90 s" in findings(rows=rows, instances=[{**lost, "warned": 3880.0}])[0]
+    assert findings(rows=rows, instances=[{**lost, "warned": 4000.0}]) == []
+    assert findings(rows=rows, instances=[{**lost, "warned": None}]) == []
 
 
 @pytest.mark.parametrize(
