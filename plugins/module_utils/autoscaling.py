@@ -178,8 +178,8 @@ def before_of(outcome: Outcome) -> dict[str, Any]:
 def after_of(outcome: Outcome) -> dict[str, Any]:
     """The figures that the step leads to: what is attached and ended moves the desired capacity too."""
     found = before_of(outcome)
-    if outcome.target is not None:
-        found["target"] = outcome.target
+    if tags.TARGET in outcome.tagged:
+        found["target"] = int(outcome.tagged[tags.TARGET])
     if outcome.group.fleet is not None:  # it has just the figures that it is told
         found |= outcome.figures
     elif outcome.decisions and outcome.changed:

@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.autoscaling import result_of
-from ansible_collections.spot.platform.plugins.module_utils.aws import cache, clients, control, market
+from ansible_collections.spot.platform.plugins.module_utils.aws import cache, clients, control, market, observing, stepping
 from ansible_collections.spot.platform.plugins.module_utils.aws.metrics import Prometheus
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
@@ -158,15 +158,16 @@ class World:
         self.ask = self.sandbox.ask
         self.began = self.now = datetime.fromisoformat(START).timestamp()
         self.skew = 0.0
-        self.kept = (clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep)
         clock = Clock(self)
-        clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep = (
-            Serial,
-            clock,
-            clock,
-            clock.datetime(),
-            clock.sleep,
-        )
+        self.kept = []
+        for module, name, other in (
+            (clients, "ThreadPoolExecutor", Serial),
+            *((module, "time", clock) for module in (cache, observing, stepping)),
+            (market, "datetime", clock.datetime()),
+            (time, "sleep", clock.sleep),
+        ):
+            self.kept.append((module, name, getattr(module, name)))
+            setattr(module, name, other)
         random.seed(seed)  # the pauses before a call is repeated
         self.cache = Kept(self.folder.name)
         self.looks: dict[Connected, Callable[[str], None]] = {}
@@ -180,7 +181,8 @@ class World:
 
     def close(self) -> None:
         """Give this process its time and its threads back."""
-        clients.ThreadPoolExecutor, control.time, cache.time, market.datetime, time.sleep = self.kept
+        for module, name, own in self.kept:
+            setattr(module, name, own)
         self.folder.cleanup()
 
     def pass_time(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils.engine.comparison import AllOnDemand, StaticMix
-from ansible_collections.spot.platform.plugins.module_utils.aws import control
+from ansible_collections.spot.platform.plugins.module_utils.aws import stepping
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling
 from ansible_collections.spot.platform.plugins.module_utils.engine.replay import Ours
 from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import Ask, Trace, play
@@ -184,11 +184,11 @@ def test_the_oracle_plays_what_it_planned_and_nobody_who_serves_as_well_is_cheap
 
 def test_what_is_played_is_what_the_module_decides_by(monkeypatch):
     """One function, and no copy of it: the module's controller and the replay both look it up in the engine."""
-    assert control.engine.decide is autoscaling.decide
+    assert stepping.engine.decide is autoscaling.decide
     asked, decide = [], autoscaling.decide
     monkeypatch.setattr(autoscaling, "decide", lambda *told: asked.append(told) or decide(*told))
     play(trace_of(a=OPEN_CLOSED_OPEN, b=[1] * 10), Ours("balanced"), 0, 10, 2)
-    assert len(asked) == 10 and control.engine.decide is autoscaling.decide
+    assert len(asked) == 10 and stepping.engine.decide is autoscaling.decide
     assert all(isinstance(one[0], autoscaling.Observation) and one[1].profile == "balanced" for one in asked)
 
 

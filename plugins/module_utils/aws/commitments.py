@@ -22,26 +22,16 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.market import PR
 from ansible_collections.spot.platform.plugins.module_utils.engine import commitments as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import (
     Commitments,
-    Paid,
     Plan,
     Reservation,
     Reserved,
     Running,
     Spare,
-    Want,
 )
 
 FRESH = 600.0
 """Seconds for which a list of commitments is kept; what is used of them is read anew each time."""
 LINUX = ("Linux/UNIX", "Linux/UNIX (Amazon VPC)")
-
-
-def paid(
-    clients: Clients, region: str, types: Mapping[str, int], cache: Cache, zones: frozenset[str] | None = None
-) -> Paid:
-    """What one app can run On-Demand in ``region`` without paying more. ``types``: the units that each type counts;
-    ``zones``: those the app is in, all by default. For several apps use `spare` once, and the engine's ``split``."""
-    return engine.fit(spare(clients, region, cache), Want(types, zones))[0]
 
 
 def spare(clients: Clients, region: str, cache: Cache) -> Spare:

@@ -19,9 +19,13 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Aw
 from ansible_collections.spot.platform.plugins.module_utils.aws.sharing import Member, Spread
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine import memory as remembering
+from ansible_collections.spot.platform.plugins.module_utils.engine import risk
 from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Paid, Want, split
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import AUTO_SCALING_GROUP
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
+
+DEAR = 3.0
+"""What On-Demand costs over Spot where its price is not known."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,10 @@ class Observed:
 
     region: str
     seen: steering.Region
+    began: float
     members: Mapping[str, Member | str]
     balancers: Mapping[str, Balancer] = field(default_factory=dict)
     problem: str | None = None
-    began: float = 0.0
 
 
 def observe(
@@ -69,7 +73,7 @@ def observe(
     seen = steering.observe(clients, region, replace(options.question, names=names), cache)
     began = time.monotonic()
     if options.release:
-        return Observed(region, seen, {}, began=began)
+        return Observed(region, seen, began, {})
     alike: dict[str, list[steering.Steered]] = {}
     for one in seen.steered:
         alike.setdefault(one.name, []).append(one)
@@ -81,7 +85,7 @@ def observe(
     policies = _measured(clients, region, seen.steered, policies, found, options, cache)
     paid = _paid(clients, region, seen.steered, cache) if options.commitments else {}
     members = {one.key: member(one, seen, policies[one.key], paid.get(one.key, Paid())) for one in seen.steered}
-    return Observed(region, seen, members, found, problem, began)
+    return Observed(region, seen, began, members, found, problem)
 
 
 def member(one: steering.Steered, seen: steering.Region, policy: engine.Policy | str, paid: Paid) -> Member | str:
@@ -92,7 +96,7 @@ def member(one: steering.Steered, seen: steering.Region, policy: engine.Policy |
     remembered = remembering.read(held.memory if held else None)
     running = sum(each.capacity for each in one.instances if each.pool is None and each.id in paid.covered)
     try:
-        observation = steering.observation_of(one, seen, remembered, running + paid.units)
+        observation = observation_of(one, seen, remembered, running + paid.units)
     except ValueError as error:
         return str(error)
     return Member(one, policy, remembered, observation, paid)
@@ -105,7 +109,7 @@ def _policy(
     one of them is gone, all keep the largest of their targets, for what is measured is split between them."""
     try:
         scaling = options.scalings.get(one.app or "") if len(alike) == 1 else None
-        policy = steering.policy_of(one, options.policy, scaling, options.boot_seconds)
+        policy = policy_of(one, options.policy, scaling, options.boot_seconds)
         if len(alike) > 1:
             target = max(each.number(ours.TARGET) for each in alike)
             policy = replace(policy, scaling=Scaling(target, target, unit=policy.scaling.unit))
@@ -179,3 +183,81 @@ def _uncovered(one: steering.Steered) -> int:
     """The units that a group could have On-Demand and has not."""
     wanted = int(text) if (text := one.tags.get(ours.TARGET, "")).isdigit() else one.desired
     return max(0, wanted - sum(each.capacity for each in one.instances if each.pool is None))
+
+
+def policy_of(
+    one: steering.Steered, given: Mapping[str, Any], scaling: Scaling | None, boot_seconds: float
+) -> engine.Policy:
+    """The policy in the tags, with what is ``given`` (and not ``None``) before it; raises ``ValueError`` for a bad tag."""
+
+    def number(option: str, tag: str) -> int:
+        return one.number(tag) if given.get(option) is None else given[option]
+
+    fallback = given.get("fallback") or one.text(ours.FALLBACK)
+    if fallback not in ("on_demand", "none"):
+        raise ValueError(f"the tag {ours.FALLBACK} of {one.name} is {fallback!r}, not on_demand or none")
+    profile = given.get("profile") or one.text(ours.PROFILE, engine.BALANCED)
+    if profile not in engine.PROFILES:
+        raise ValueError(f"the tag {ours.PROFILE} of {one.name} is {profile!r}, not one of {', '.join(engine.PROFILES)}")
+    share = one.text(ours.ZONE_SHARE, "1.0")
+    try:
+        most_of_zone = float(share)
+        if not 0 < most_of_zone <= 1:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"the tag {ours.ZONE_SHARE} of {one.name} is {share!r}, not a number above 0 and up to 1") from None
+    low, high = number("min", ours.MINIMUM), number("max", ours.MAXIMUM)
+    unit = one.text(ours.UNIT, "instances")
+    return engine.Policy(
+        scaling=replace(scaling or Scaling(low, high), min=low, max=high, unit=unit),
+        on_demand_base=number("on_demand_base", ours.ON_DEMAND_BASE),
+        profile=profile,
+        fallback=fallback == "on_demand",
+        most_of_zone=most_of_zone,
+        outage_hours=(boot_seconds + engine.ASK_AGAIN / 2) / risk.HOUR,
+        answered=one.kind == AUTO_SCALING_GROUP,
+        fleet=one.kind != AUTO_SCALING_GROUP,
+    )
+
+
+def observation_of(
+    one: steering.Steered, region: steering.Region, remembered: remembering.Remembered, paid: int
+) -> engine.Observation:
+    """What the engine is told."""
+    zones = one.subnets.keys()
+    pools = region.market.pools(one.weights, zones)
+    on_demand = region.market.on_demand(one.weights, zones)
+    if on_demand is None:
+        dearest = max((pool.price for pool in pools), default=1.0)
+        on_demand = (DEAR * dearest, min(one.weights.values(), default=1))
+    gone = {name: pool for name, pool in one.taken.items() if name not in remembered.counted}
+    told = {each.id: each.pool for each in one.instances if each.leaving and each.pool}
+    lost = {*gone.values(), *(pool for name, pool in told.items() if name not in remembered.counted)}
+    new = region.warned - remembered.warned
+    warned = {each.pool for each in one.instances if each.pool and each.id in new}
+    changed = remembered.changed_at
+    return engine.Observation(
+        now=one.now,
+        target=one.number(ours.TARGET),
+        instances=one.instances,
+        pools=pools,
+        memory=remembered.memory,
+        on_demand_price=on_demand[0],
+        on_demand_capacity=on_demand[1],
+        lost=tuple(sorted(lost)),
+        refused=tuple(sorted(one.refused)),
+        warned=tuple(sorted(warned)),
+        since_change=None if changed is None else max(0.0, one.now - changed),
+        paid=paid,
+        lent=one.lent,
+    )
+
+
+def counted_in(one: steering.Steered) -> frozenset[str]:
+    """The instances whose loss is counted once the memory that was learned from ``one`` is written."""
+    return frozenset(one.taken) | {each.id for each in one.instances if each.leaving}
+
+
+def warned_in(one: steering.Steered, region: steering.Region, remembered: remembering.Remembered) -> frozenset[str]:
+    """The instances whose recommendation to leave is counted once the memory that was learned from ``one`` is written."""
+    return frozenset(each.id for each in one.instances) & (region.warned | remembered.warned)

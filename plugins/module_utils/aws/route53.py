@@ -47,7 +47,7 @@ class Target:
 class Record:
     """A name of ``app`` and what it may lead to. ``zone``: id or name of the hosted zone; ``policy``: ``weighted`` or ``latency``.
 
-    ``prune``: our records of regions that are not among the targets go; without targets, all of ours (offboarding).
+    Our records of regions that are not among the targets go; without targets, all of ours (offboarding).
     """
 
     zone: str
@@ -56,7 +56,6 @@ class Record:
     app: str
     environment: str
     targets: tuple[Target, ...] = ()
-    prune: bool = False
     unit: str = "units"
     tolerance: float = 0.1
 
@@ -214,10 +213,7 @@ def _wanted(record: Record, ours: Mapping[str, Mapping[str, Any]]) -> tuple[dict
         reasons.append("no region can have a record: those that are there stay")
         return dict(ours), reasons
     for region in sorted(set(ours) - set(balancer)):
-        if record.prune or _policy(ours[region]) != (ROUTING_FIELDS[record.policy],):
-            reasons.append(f"{region} is not among the regions: its record goes")
-        else:
-            after[region] = ours[region]
+        reasons.append(f"{region} is not among the regions: its record goes")
     return after, reasons
 
 

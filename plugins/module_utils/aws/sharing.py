@@ -171,6 +171,5 @@ def record(
         app=spread.app,
         environment=first.one.tags.get(ours.ENVIRONMENT, ""),
         targets=tuple(found),
-        prune=True,
         unit=first.policy.scaling.unit,
     )

@@ -33,12 +33,10 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.instances import
     describe_instances,
     describe_target_health,
 )
-from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine import memory as remembering
 from ansible_collections.spot.platform.plugins.module_utils.engine import risk, supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import AUTO_SCALING_GROUP
 from ansible_collections.spot.platform.plugins.module_utils.engine.market import Offer
-from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 
 GROUP_OF_MEMBER = "aws:autoscaling:groupName"
 """The tag that Auto Scaling puts on the instances of a group."""
@@ -50,8 +48,6 @@ YOUNG = 900.0
 """Seconds: the targets of a load balancer that were launched so lately are asked whether they are healthy."""
 NEW = 90.0
 """Seconds that a new group is left alone: it launches its own first instances."""
-DEAR = 3.0
-"""What On-Demand costs over Spot where its price is not known."""
 
 
 @dataclass(frozen=True)
@@ -483,77 +479,3 @@ def _with_refusals(ec2: Any, states: Mapping[str, state.State], one: Steered) ->
     gave = {each.pool for each in one.instances if each.launched_at >= since}
     refused = frozenset(pool_id(*pool) for pool in found.pools) - gave
     return replace(one, refused=refused, troubles=found.troubles)
-
-
-def policy_of(one: Steered, given: Mapping[str, Any], scaling: Scaling | None, boot_seconds: float) -> engine.Policy:
-    """The policy in the tags, with what is ``given`` (and not ``None``) before it; raises ``ValueError`` for a bad tag."""
-
-    def number(option: str, tag: str) -> int:
-        return one.number(tag) if given.get(option) is None else given[option]
-
-    fallback = given.get("fallback") or one.text(ours.FALLBACK)
-    if fallback not in ("on_demand", "none"):
-        raise ValueError(f"the tag {ours.FALLBACK} of {one.name} is {fallback!r}, not on_demand or none")
-    profile = given.get("profile") or one.text(ours.PROFILE, engine.BALANCED)
-    if profile not in engine.PROFILES:
-        raise ValueError(f"the tag {ours.PROFILE} of {one.name} is {profile!r}, not one of {', '.join(engine.PROFILES)}")
-    share = one.text(ours.ZONE_SHARE, "1.0")
-    try:
-        most_of_zone = float(share)
-        if not 0 < most_of_zone <= 1:
-            raise ValueError
-    except ValueError:
-        raise ValueError(f"the tag {ours.ZONE_SHARE} of {one.name} is {share!r}, not a number above 0 and up to 1") from None
-    low, high = number("min", ours.MINIMUM), number("max", ours.MAXIMUM)
-    unit = one.text(ours.UNIT, "instances")
-    return engine.Policy(
-        scaling=replace(scaling or Scaling(low, high), min=low, max=high, unit=unit),
-        on_demand_base=number("on_demand_base", ours.ON_DEMAND_BASE),
-        profile=profile,
-        fallback=fallback == "on_demand",
-        most_of_zone=most_of_zone,
-        outage_hours=(boot_seconds + engine.ASK_AGAIN / 2) / risk.HOUR,
-        answered=one.kind == AUTO_SCALING_GROUP,
-        fleet=one.kind != AUTO_SCALING_GROUP,
-    )
-
-
-def observation_of(one: Steered, region: Region, remembered: remembering.Remembered, paid: int) -> engine.Observation:
-    """What the engine is told."""
-    zones = one.subnets.keys()
-    pools = region.market.pools(one.weights, zones)
-    on_demand = region.market.on_demand(one.weights, zones)
-    if on_demand is None:
-        dearest = max((pool.price for pool in pools), default=1.0)
-        on_demand = (DEAR * dearest, min(one.weights.values(), default=1))
-    gone = {name: pool for name, pool in one.taken.items() if name not in remembered.counted}
-    told = {each.id: each.pool for each in one.instances if each.leaving and each.pool}
-    lost = {*gone.values(), *(pool for name, pool in told.items() if name not in remembered.counted)}
-    new = region.warned - remembered.warned
-    warned = {each.pool for each in one.instances if each.pool and each.id in new}
-    changed = remembered.changed_at
-    return engine.Observation(
-        now=one.now,
-        target=one.number(ours.TARGET),
-        instances=one.instances,
-        pools=pools,
-        memory=remembered.memory,
-        on_demand_price=on_demand[0],
-        on_demand_capacity=on_demand[1],
-        lost=tuple(sorted(lost)),
-        refused=tuple(sorted(one.refused)),
-        warned=tuple(sorted(warned)),
-        since_change=None if changed is None else max(0.0, one.now - changed),
-        paid=paid,
-        lent=one.lent,
-    )
-
-
-def counted_in(one: Steered) -> frozenset[str]:
-    """The instances whose loss is counted once the memory that was learned from ``one`` is written."""
-    return frozenset(one.taken) | {each.id for each in one.instances if each.leaving}
-
-
-def warned_in(one: Steered, region: Region, remembered: remembering.Remembered) -> frozenset[str]:
-    """The instances whose recommendation to leave is counted once the memory that was learned from ``one`` is written."""
-    return frozenset(each.id for each in one.instances) & (region.warned | remembered.warned)

@@ -71,9 +71,3 @@ def minimum_since_reached(steps: Sequence[Step], target: int) -> int | None:
     """The smallest serving capacity since ``target`` was first reached; ``None`` if it never was."""
     reached = next((number for number, step in enumerate(steps) if step.serving >= target), None)
     return None if reached is None else min(step.serving for step in steps[reached:])
-
-
-def capacity_seconds(steps: Sequence[Step], until: datetime) -> float:
-    """The serving capacity summed over time, in the group's unit times seconds."""
-    ends = [step.time for step in steps[1:]] + [until]
-    return sum(step.serving * (end - step.time).total_seconds() for step, end in zip(steps, ends))

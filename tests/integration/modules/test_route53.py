@@ -148,7 +148,7 @@ def test_the_policy_is_changed_with_never_a_moment_without_records(world):
 def test_a_region_that_could_not_be_observed_keeps_its_record(world):
     world.follow(10, 5)
     lost = world.record(10, None)
-    lost = replace(lost, targets=(lost.targets[0], Target("eu-west-1", None)), prune=True)
+    lost = replace(lost, targets=(lost.targets[0], Target("eu-west-1", None)))
     (change,) = follow(world.clients, [lost], act=True)
     assert not change.changed and world.weights() == {"us-east-1": 170, "eu-west-1": 85}
 
@@ -157,7 +157,7 @@ def test_offboarding_leaves_what_is_not_ours(world):
     simple(world, "other.example.com")
     world.follow(10, 5)
     world.follow(10, 5, name="second.example.com")
-    change = world.follow(prune=True)
+    change = world.follow()
     assert change.after == {} and len(change.before) == 2
     assert sorted(one["Name"] for one in world.sets()) == ["other.example.com.", *["second.example.com."] * 2]
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
@@ -82,8 +83,10 @@ def test_a_rebalance_recommendation_moves_nothing(sandbox, fresh, step):
     before = set(spot_members(sandbox))
     sandbox.post("/sandbox/rebalance", instance_ids=sorted(before))
     advance(sandbox, 60)
-    result = step()
+    result = step(rebalances=sorted(before))
     assert not any(one["ended"] for one in result["decisions"]) and before <= set(spot_members(sandbox))
+    item = sandbox.client("dynamodb").get_item(TableName="spot-platform-sandbox", Key={"id": {"S": "sandbox-web"}})["Item"]
+    assert set(json.loads(item["memory"]["S"])["warned"]) == before, "they count towards the risk of their pools, once"
 
 
 def test_through_a_drought_and_back(sandbox, fresh, step):

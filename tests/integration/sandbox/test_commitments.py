@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.spot.platform.plugins.module_utils.aws import commitments
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
-from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Want, split
+from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Paid, Want, fit, split
 
 REGION = "us-east-1"
 ZONE = "us-east-1a"
@@ -20,6 +20,11 @@ def run(aws: Any, count: int = 1, **more: Any) -> list[str]:
     given = {"ImageId": aws.image, "InstanceType": "m5.large", "SubnetId": aws.subnets[0]}
     made = aws.ec2.run_instances(**{**given, **more}, MinCount=count, MaxCount=count)["Instances"]
     return [i["InstanceId"] for i in made]
+
+
+def paid_for(clients: Clients, cache: Cache, zones: frozenset[str] | None = None) -> Paid:
+    """What one app can run On-Demand without paying more, in ``zones`` or all."""
+    return fit(commitments.spare(clients, REGION, cache), Want(TYPES, zones))[0]
 
 
 @pytest.fixture
@@ -90,17 +95,17 @@ def test_what_is_paid_for_shrinks_with_every_launch(aws: Any, clients: Clients, 
         ],
         capacity_reservations=[{"region": REGION, "instance_type": "c5.large", "zone": ZONE, "count": 1}],
     )
-    paid = commitments.paid(clients, REGION, TYPES, cache)
+    paid = paid_for(clients, cache)
     assert (paid.units, paid.types, paid.covered) == (10, {"c5.large": 1, "m5.large": 4}, frozenset())
     spot = run(aws, InstanceMarketOptions={"MarketType": "spot"})
     ids = [*run(aws, 3), *run(aws, InstanceType="c5.large")]
-    paid = commitments.paid(clients, REGION, TYPES, cache)
+    paid = paid_for(clients, cache)
     assert (paid.units, paid.types, paid.covered) == (2, {"m5.large": 1}, frozenset(ids))
     assert not paid.covered & set(spot)
     run(aws, 2)
-    assert commitments.paid(clients, REGION, TYPES, cache).units == 0
+    assert paid_for(clients, cache).units == 0
     aws.ec2.terminate_instances(InstanceIds=ids)
-    assert commitments.paid(clients, REGION, TYPES, cache, frozenset({"us-east-1b"})).types == {"m5.large": 2}
+    assert paid_for(clients, cache, frozenset({"us-east-1b"})).types == {"m5.large": 2}
 
 
 def test_a_savings_plan_of_the_region_counts_and_a_compute_plan_does_not(
@@ -115,9 +120,9 @@ def test_a_savings_plan_of_the_region_counts_and_a_compute_plan_does_not(
             {"type": "Compute", "commitment": 2.0},
         ],
     )
-    assert commitments.paid(clients, REGION, TYPES, cache).units == 6
+    assert paid_for(clients, cache).units == 6
     ids = run(aws, 2)
-    paid = commitments.paid(clients, REGION, TYPES, cache)
+    paid = paid_for(clients, cache)
     assert (paid.units, paid.covered) == (2, frozenset(ids))
     assert any("other regions, Fargate and Lambda draw on it too" in reason for reason in paid.reasons)
 
@@ -127,7 +132,7 @@ def test_where_nothing_is_committed_it_asks_three_times_in_ten_minutes(
 ) -> None:
     aws.sandbox.post("/sandbox/calls/reset")
     for _time in range(3):
-        assert commitments.paid(clients, REGION, TYPES, cache).units == 0
+        assert paid_for(clients, cache).units == 0
     assert aws.sandbox.get("/sandbox/calls")["services"] == {
         "ec2": {"DescribeCapacityReservations": 1, "DescribeReservedInstances": 1},
         "savingsplans": {"DescribeSavingsPlans": 1},
@@ -152,7 +157,7 @@ def test_what_may_not_be_read_counts_as_nothing_and_names_the_action(
         savings_plans=[{"region": REGION, "family": "c5", "commitment": 1.0}],
     )
     aws.sandbox.post("/sandbox/faults", rules=[{"kind": "denied", "service": service, "operation": operation}])
-    paid = commitments.paid(clients, REGION, TYPES, cache)
+    paid = paid_for(clients, cache)
     left = {"DescribeReservedInstances": {"c5.large"}, "DescribeSavingsPlans": {"m5.large"}}.get(operation, set())
     assert set(paid.types) == left
     assert any(f"allow the IAM action {action} to these credentials" in reason for reason in paid.reasons)

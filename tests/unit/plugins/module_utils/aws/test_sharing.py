@@ -140,7 +140,6 @@ def test_the_name_leads_to_what_serves_but_to_no_more_than_is_to_stay():
         (WEST, 12, None),
         (NORTH, None, None),
     ]
-    assert found.prune
 
 
 def test_where_the_application_is_not_at_all_its_name_is_left_alone():

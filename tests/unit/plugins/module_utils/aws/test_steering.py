@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, state, steering, steering_groups
+from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, observing, state, steering, steering_groups
 from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Remembered
 from moto import mock_aws
 
@@ -123,23 +123,23 @@ def test_only_what_ec2_took_away_is_a_loss_and_it_is_counted_once():
     )
     assert one.taken == {"i-1": POOL}
     region = steering.Region([one], steering.Market(), {})
-    assert steering.observation_of(one, region, Remembered(), 0).lost == (POOL,)
-    counted = Remembered(counted=steering.counted_in(one))
-    assert steering.observation_of(one, region, counted, 0).lost == ()
+    assert observing.observation_of(one, region, Remembered(), 0).lost == (POOL,)
+    counted = Remembered(counted=observing.counted_in(one))
+    assert observing.observation_of(one, region, counted, 0).lost == ()
 
 
 def test_a_notice_makes_an_instance_leave_and_its_pool_a_loser():
     one = steered([member("i-1")], [known("i-1")], told=["i-1"])
-    seen = steering.observation_of(one, steering.Region([one], steering.Market(), {}), Remembered(), 0)
+    seen = observing.observation_of(one, steering.Region([one], steering.Market(), {}), Remembered(), 0)
     assert seen.instances[0].leaving and seen.lost == (POOL,)
 
 
 def test_the_policy_is_in_the_tags_and_options_come_before_them():
     one = steered([], [])
-    policy = steering.policy_of(one, {}, None, 120)
+    policy = observing.policy_of(one, {}, None, 120)
     assert (policy.scaling.min, policy.scaling.max, policy.scaling.unit) == (2, 20, "vcpus")
     assert (policy.on_demand_base, policy.profile, policy.fallback, policy.most_of_zone) == (2, "cost", True, 0.5)
-    other = steering.policy_of(one, {"fallback": "none", "profile": "availability", "max": 6}, None, 120)
+    other = observing.policy_of(one, {"fallback": "none", "profile": "availability", "max": 6}, None, 120)
     assert (other.fallback, other.profile, other.scaling.max) == (False, "availability", 6)
 
 
@@ -148,12 +148,12 @@ def test_the_policy_is_in_the_tags_and_options_come_before_them():
 )
 def test_a_bad_tag_is_named_with_its_value(tag, value):
     with pytest.raises(ValueError, match=f"{tag} of web is '{value}'"):
-        steering.policy_of(steered([], [], carried={**CARRIED, tag: value}), {}, None, 120)
+        observing.policy_of(steered([], [], carried={**CARRIED, tag: value}), {}, None, 120)
 
 
 def test_a_group_without_our_tags_says_what_to_do():
     with pytest.raises(ValueError, match="apply spot.platform.spot_capacity"):
-        steering.policy_of(steered([], [], carried={}), {}, None, 120)
+        observing.policy_of(steered([], [], carried={}), {}, None, 120)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.timeline import (
     Stay,
-    capacity_seconds,
     minimum_since_reached,
     serving,
 )
@@ -31,7 +30,6 @@ def test_nothing_ran():
     assert [(step.serving, step.time) for step in steps] == [(0, START)]
     assert minimum_since_reached(steps, 1) is None
     assert minimum_since_reached(steps, 0) == 0
-    assert capacity_seconds(steps, at(100)) == 0
 
 
 def test_a_gap_is_the_minimum_and_the_way_up_is_not():
@@ -46,7 +44,6 @@ def test_a_gap_is_the_minimum_and_the_way_up_is_not():
     ]
     assert minimum_since_reached(steps, 4) == 2
     assert minimum_since_reached(steps, 5) is None
-    assert capacity_seconds(steps, at(1000)) == 2 * 970 + 2 * 260 + 2 * 630
 
 
 def test_a_replacement_at_the_same_moment_leaves_no_gap():
