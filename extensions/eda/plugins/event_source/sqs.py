@@ -1,0 +1,227 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages of SQS queues."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: spot.platform.sqs
+short_description: Receive the messages of SQS queues, in several regions
+description:
+  - Waits for messages by long polling. A message stays in its queue, hidden from others, until its events were handled, and is
+    deleted then. What nobody could handle is left to the queue's redrive policy, and so comes to its dead-letter queue.
+  - While a queue cannot be reached it is tried again, with pauses that grow to 30 seconds.
+  - "Required IAM actions: C(sqs:GetQueueUrl), C(sqs:ReceiveMessage), C(sqs:ChangeMessageVisibility), C(sqs:DeleteMessage); for an
+    encrypted queue C(kms:Decrypt)."
+extends_documentation_fragment:
+  - spot.platform.gathering
+options:
+  queues:
+    description: The queues. Without any, the source does nothing.
+    type: list
+    elements: dict
+    default: []
+    options:
+      name:
+        description: The name of the queue.
+        type: str
+        required: true
+      region:
+        description: The region that it is in.
+        type: str
+        required: true
+  visibility:
+    description: For how many seconds a message is hidden; it is prolonged in time while its events are being handled.
+    type: int
+    default: 60
+  wait:
+    description: For how many seconds a poll waits for a message, at most 20.
+    type: int
+    default: 20
+  pollers:
+    description: Polls of one queue at once.
+    type: int
+    default: 2
+  endpoint_url:
+    description: Where SQS is asked in place of its own address.
+    type: str
+  access_key:
+    description: The AWS access key. By default credentials are found by the usual means of AWS.
+    type: str
+  secret_key:
+    description: The AWS secret key.
+    type: str
+  session_token:
+    description: The AWS session token.
+    type: str
+"""
+
+EXAMPLES = r"""
+- spot.platform.sqs:
+    queues:
+      - name: spot-platform-production-events
+        region: eu-west-1
+    inbox: /var/lib/spot-events/sqs
+"""
+
+import asyncio
+import logging
+import random
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+sys.path.append(str(Path(__file__).absolute().parents[7]))  # ansible-rulebook runs this file by itself
+
+from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.arguments import checked  # noqa: E402  the path is set above
+from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.source import Source, idle, together  # noqa: E402
+
+log = logging.getLogger("spot.platform.events")
+
+BATCH = 10
+"""Messages of one call, SQS's most."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+
+
+class Queue:
+    """A queue, and the messages of it that are being handled, by handle."""
+
+    def __init__(self, number: int, client: Any, name: str, region: str, visibility: int, wait: int) -> None:
+        self.number, self.client, self.name, self.region = number, client, name, region
+        self.visibility, self.wait = visibility, wait
+        self.url: str | None = None
+
+    @property
+    def source(self) -> str:
+        return f"sqs {self.region} {self.name}"
+
+    def receive(self) -> list[dict[str, str]]:
+        """Wait for messages."""
+        if self.url is None:
+            self.url = self.client.get_queue_url(QueueName=self.name)["QueueUrl"]
+        answer = self.client.receive_message(
+            QueueUrl=self.url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=self.wait, VisibilityTimeout=self.visibility
+        )
+        return list(answer.get("Messages", ()))
+
+    def delete(self, handles: Sequence[str]) -> None:
+        """Delete messages; one that is gone already is fine. Raises botocore's errors, and ``OSError`` for what was refused."""
+        for entries in _entries(handles):
+            answer = self.client.delete_message_batch(QueueUrl=self.url, Entries=entries)
+            _check(answer, "ReceiptHandleIsInvalid")
+
+    def prolong(self, handles: Sequence[str]) -> None:
+        """Hide messages for longer."""
+        for entries in _entries(handles):
+            for entry in entries:
+                entry["VisibilityTimeout"] = self.visibility
+            answer = self.client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+            _check(answer, "ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
+
+
+def _entries(handles: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """Handles as entries of batch calls, each call's as many as SQS takes."""
+    unique = list(dict.fromkeys(handles))
+    return [
+        [{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(unique[begin : begin + BATCH])]
+        for begin in range(0, len(unique), BATCH)
+    ]
+
+
+def _check(answer: dict[str, Any], *fine: str) -> None:
+    wrong = [one for one in answer.get("Failed", ()) if one["Code"].rpartition(".")[2] not in fine]
+    if wrong:
+        raise OSError(f"{wrong[0]['Code']}: {wrong[0].get('Message', '')}")
+
+
+class Queues:
+    """All queues of a source. What blocks runs in threads of its own, one for each poll, and some for the rest."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+        config = Config(retries={"mode": "standard", "max_attempts": 5}, read_timeout=options["wait"] + 10, connect_timeout=5)
+        keys = {
+            "aws_access_key_id": options["access_key"],
+            "aws_secret_access_key": options["secret_key"],
+            "aws_session_token": options["session_token"],
+        }
+        session = boto3.session.Session(**keys)
+        clients: dict[str, Any] = {}
+        for one in options["queues"]:
+            if one["region"] not in clients:
+                clients[one["region"]] = session.client("sqs", one["region"], endpoint_url=options["endpoint_url"], config=config)
+        self.queues = [
+            Queue(number, clients[one["region"]], one["name"], one["region"], options["visibility"], options["wait"])
+            for number, one in enumerate(options["queues"])
+        ]
+        polls = len(self.queues) * options["pollers"]
+        self._polls = ThreadPoolExecutor(polls, thread_name_prefix="sqs-poll")
+        self._calls = ThreadPoolExecutor(4, thread_name_prefix="sqs-call")
+        self.source: Source | None = None
+
+    async def poll(self, queue: Queue) -> None:
+        """Receive, again and again."""
+        loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
+        while True:
+            try:
+                messages = await loop.run_in_executor(self._polls, queue.receive)
+            except (BotoCoreError, ClientError) as error:
+                log.warning("%s: %s; tried again in %.0f s", queue.source, error, pause)
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(2 * pause, LONGEST_PAUSE)
+                continue
+            pause = FIRST_PAUSE
+            if messages:
+                handles = [f"{queue.number} {one['ReceiptHandle']}" for one in messages]
+                await self.source.receive([(one["Body"], one["MessageId"]) for one in messages], queue.source, handles)
+
+    async def prolong(self) -> None:
+        """Keep hidden what is being handled, or waits for it."""
+        while True:
+            await asyncio.sleep(self.options["visibility"] / 3)
+            await self._each(self.source.inbox.handles(), Queue.prolong, "cannot be hidden for longer")
+
+    async def settle(self, handles: Sequence[str]) -> None:
+        """Delete what was handled. What cannot be deleted comes again, is known, and is deleted then."""
+        await self._each(handles, Queue.delete, "cannot be deleted")
+
+    async def _each(self, handles: Sequence[str], work: Callable[[Queue, Sequence[str]], None], problem: str) -> None:
+        by_queue: dict[int, list[str]] = {}
+        for one in handles:
+            number, _space, handle = one.partition(" ")
+            by_queue.setdefault(int(number), []).append(handle)
+        loop = asyncio.get_running_loop()
+        works = [loop.run_in_executor(self._calls, work, self.queues[number], of) for number, of in by_queue.items()]
+        for number, result in zip(by_queue, await asyncio.gather(*works, return_exceptions=True)):
+            if isinstance(result, (BotoCoreError, ClientError, OSError)):
+                log.warning("%s: messages %s: %s", self.queues[number].source, problem, result)
+            elif isinstance(result, BaseException):
+                raise result
+
+    def close(self) -> None:
+        self._polls.shutdown(wait=False, cancel_futures=True)
+        self._calls.shutdown(wait=False, cancel_futures=True)
+
+
+async def main(queue: Any, args: dict[str, Any]) -> None:
+    """Run the source."""
+    options = checked(DOCUMENTATION, args)
+    if not options["queues"]:
+        return await idle("sqs", "queues")
+    if not 0 <= options["wait"] <= 20 or not 10 <= options["visibility"] <= 43200 or not 1 <= options["pollers"] <= 10:
+        raise ValueError("spot.platform.sqs: wait must be from 0 to 20, visibility from 10 to 43200, and pollers from 1 to 10")
+    queues = Queues(options)
+    source = queues.source = Source("sqs", queue, options, args, queues.settle)
+    try:
+        polls = [queues.poll(one) for one in queues.queues for _number in range(options["pollers"])]
+        await together(source.dispatcher.run(), queues.prolong(), *polls)
+    finally:
+        queues.close()
+        source.close()

@@ -1,0 +1,248 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where events wait between their arrival and the playbook that handled them: a small database, on disk or in memory.
+
+An event is taken in once: whoever sends it again, or sends another word of the same thing, changes nothing. Events of one kind
+that arrived together leave together, as a batch. A batch that nobody reports handled is offered again, and after some attempts
+it is among the dead, where a person finds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.envelope import (
+    NOTICE,
+    REBALANCE,
+    Envelope,
+)
+
+REMEMBER_SECONDS = 3600.0
+"""For how long an event that was handled is known, and its double told."""
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, app TEXT, region TEXT, body TEXT NOT NULL, handle TEXT,
+    received REAL NOT NULL, batch TEXT, taken REAL, attempts INTEGER NOT NULL DEFAULT 0, done REAL, dead INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS events_waiting ON events (done, batch);
+"""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An event with the ``handle`` by which whoever brought it is told that it was handled."""
+
+    envelope: Envelope
+    handle: str | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events of one kind, app and region. ``attempt`` counts from 1. ``handles``: of those that brought them."""
+
+    id: str
+    kind: str
+    app: str | None
+    region: str | None
+    events: Sequence[Envelope]
+    attempt: int
+    handles: Sequence[str] = field(default=(), repr=False)
+
+    def as_event(self, receipt: str) -> dict[str, Any]:
+        """What a rule sees."""
+        ids = dict.fromkeys(one for event in self.events for one in event["ids"])
+        return {
+            "batch": self.id,
+            "kind": self.kind,
+            "app": self.app,
+            "region": self.region,
+            "ids": list(ids),
+            "count": len(self.events),
+            "attempt": self.attempt,
+            "events": list(self.events),
+            "receipt": receipt,
+        }
+
+
+def key_of(envelope: Envelope) -> str:
+    """What makes two events one: the same notice for an instance, however often and by whomever it is sent; else the id."""
+    if envelope["kind"] in (NOTICE, REBALANCE) and envelope["ids"]:
+        return f"{envelope['kind']} {envelope['ids'][0]}"
+    return str(envelope["id"])
+
+
+class Inbox:
+    """Events between arrival and handling. Times are seconds since the epoch, and arguments.
+
+    Raises ``OSError`` where the folder cannot be used, ``BlockingIOError`` where another process has the inbox.
+    """
+
+    def __init__(self, folder: str | None, name: str) -> None:
+        self._lock = -1
+        if folder is None:
+            self._db = sqlite3.connect(":memory:", isolation_level=None)
+        else:
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(Path(folder) / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(self._lock)
+                raise BlockingIOError(f"another process has the inbox {name} in {folder}: give each source a folder of its own") from None
+            self._db = sqlite3.connect(Path(folder) / f"{name}.sqlite", isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(SCHEMA)
+        # whoever had taken these is gone
+        self._db.execute("UPDATE events SET batch = NULL, taken = NULL WHERE done IS NULL AND batch IS NOT NULL")
+
+    def close(self) -> None:
+        self._db.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+
+    def add(self, arrivals: Iterable[Arrival], now: float) -> list[str]:
+        """Take events in; when it returns, they are kept. Returns the handles of those that need nothing more: doubles of
+        what was handled already. A double of what still waits brings its newer handle."""
+        settled: list[str] = []
+        with self._transaction():
+            self._db.execute("DELETE FROM events WHERE done < ? AND dead = 0", (now - REMEMBER_SECONDS,))
+            for one in arrivals:
+                if not self._add(one, now) and one.handle:
+                    settled.append(one.handle)
+        return settled
+
+    def _add(self, one: Arrival, now: float) -> bool:
+        """Whether its bringer is to wait."""
+        envelope, key = one.envelope, key_of(one.envelope)
+        known = self._db.execute("SELECT done, handle, dead FROM events WHERE key = ?", (key,)).fetchone()
+        if known:
+            if known[0] is not None or not one.handle:
+                return known[0] is None or bool(known[2])  # who brings a dead one keeps it, for its own dead letters
+            handles = json.dumps(sorted({*json.loads(known[1] or "[]"), one.handle}))
+            self._db.execute("UPDATE events SET handle = ? WHERE key = ?", (handles, key))
+            return True
+        other = None
+        if envelope["kind"] == REBALANCE and envelope["ids"]:
+            other = f"{NOTICE} {envelope['ids'][0]}"
+        if other and self._db.execute("SELECT 1 FROM events WHERE key = ?", (other,)).fetchone():
+            return False  # it goes anyhow
+        self._db.execute(
+            "INSERT INTO events (key, kind, app, region, body, handle, received) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                envelope["kind"],
+                envelope["app"],
+                envelope["region"],
+                json.dumps(envelope),
+                json.dumps([one.handle]) if one.handle else None,
+                now,
+            ),
+        )
+        return True
+
+    def first(self, key: str, now: float) -> bool:
+        """Whether ``key`` is seen for the first time, for as long as doubles are known."""
+        row = (key, "seen", "{}", now, now)
+        with self._transaction():
+            made = self._db.execute(
+                "INSERT INTO events (key, kind, body, received, done) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row
+            )
+            return made.rowcount == 1
+
+    def settle_hints(self, now: float) -> list[str]:
+        """Recommendations that wait for an instance that has its notice by now are handled with it; returns their handles."""
+        with self._transaction():
+            rows = self._db.execute(
+                "SELECT key, handle FROM events AS hint WHERE kind = ? AND done IS NULL AND batch IS NULL AND EXISTS"
+                " (SELECT 1 FROM events WHERE key = ? || substr(hint.key, ?))",
+                (REBALANCE, NOTICE, len(REBALANCE) + 1),
+            ).fetchall()
+            self._db.executemany("UPDATE events SET done = ? WHERE key = ?", [(now, key) for key, _handle in rows])
+        return [handle for _key, handles in rows for handle in json.loads(handles or "[]")]
+
+    def take(self, now: float, window: float, most: int, batches: int) -> list[Batch]:
+        """The batches that may leave, up to ``batches``: of each kind, app and region as many events as wait, up to ``most``,
+        once the first has waited for ``window`` seconds, or as soon as there are ``most``. Notices leave first."""
+        found = []
+        with self._transaction():
+            groups = self._db.execute(
+                "SELECT kind, app, region FROM events WHERE done IS NULL AND batch IS NULL GROUP BY kind, app, region"
+                " HAVING min(received) <= ? OR count(*) >= ? ORDER BY kind <> ?, min(received) LIMIT ?",
+                (now - window, most, NOTICE, batches),
+            ).fetchall()
+            for kind, app, region in groups:
+                rows = self._db.execute(
+                    "SELECT key, body, handle, attempts FROM events WHERE done IS NULL AND batch IS NULL"
+                    " AND kind = ? AND app IS ? AND region IS ? ORDER BY received, rowid LIMIT ?",
+                    (kind, app, region, most),
+                ).fetchall()
+                name = str(uuid.uuid4())
+                self._db.executemany(
+                    "UPDATE events SET batch = ?, taken = ?, attempts = attempts + 1 WHERE key = ?",
+                    [(name, now, row[0]) for row in rows],
+                )
+                handles = [handle for row in rows for handle in json.loads(row[2] or "[]")]
+                events = [json.loads(row[1]) for row in rows]
+                found.append(Batch(name, kind, app, region, events, 1 + max(row[3] for row in rows), handles))
+        return found
+
+    def finish(self, batch: str, now: float) -> list[str]:
+        """The batch was handled; returns the handles of those that brought its events."""
+        with self._transaction():
+            rows = self._db.execute("SELECT handle FROM events WHERE batch = ?", (batch,)).fetchall()
+            self._db.execute("UPDATE events SET done = ? WHERE batch = ?", (now, batch))
+        return [handle for (handles,) in rows for handle in json.loads(handles or "[]")]
+
+    def give_back(self, batch: str, now: float, attempts: int) -> list[Envelope]:
+        """The batch was not handled: its events wait again; those that were offered ``attempts`` times are dead, and returned."""
+        with self._transaction():
+            dead = self._db.execute(
+                "SELECT body FROM events WHERE batch = ? AND attempts >= ?", (batch, attempts)
+            ).fetchall()
+            self._db.execute(
+                "UPDATE events SET done = ?, dead = 1 WHERE batch = ? AND attempts >= ?", (now, batch, attempts)
+            )
+            self._db.execute(
+                "UPDATE events SET batch = NULL, taken = NULL, received = ? WHERE batch = ? AND done IS NULL", (now, batch)
+            )
+        return [json.loads(body) for (body,) in dead]
+
+    def waiting(self) -> int:
+        """How many events are not handled yet."""
+        return int(self._db.execute("SELECT count(*) FROM events WHERE done IS NULL").fetchone()[0])
+
+    def dead(self) -> list[Envelope]:
+        """The events that nobody could handle, oldest first."""
+        rows = self._db.execute("SELECT body FROM events WHERE dead = 1 ORDER BY received").fetchall()
+        return [json.loads(body) for (body,) in rows]
+
+    def handles(self) -> list[str]:
+        """The handles of all that is not handled yet."""
+        rows = self._db.execute("SELECT handle FROM events WHERE done IS NULL AND handle IS NOT NULL").fetchall()
+        return [handle for (handles,) in rows for handle in json.loads(handles)]
+
+    def _transaction(self) -> Transaction:
+        return Transaction(self._db)
+
+
+class Transaction:
+    """All or nothing."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, error: type[BaseException] | None, *_more: object) -> None:
+        self._db.execute("ROLLBACK" if error else "COMMIT")
