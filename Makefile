@@ -15,6 +15,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 APT_INSTALL := $(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o APT::Install-Recommends=false install -y
+# Or one core waits for the last long file.
+LONGEST := $(addprefix tests/integration/,playbooks eda chaos modules)
+LONGEST_FIRST = $(LONGEST) $(filter-out $(LONGEST) %__pycache__,$(patsubst %/,%,$(wildcard tests/integration/*/)))
 EXPORT = tests/gates/export.sh build/tree/$@
 
 .PHONY: help setup demo test lint sanity units docs changelog importer contract integration molecule demo-check chaos bench bench-backtest lock clean
@@ -38,10 +41,13 @@ $(VENV)/.installed: requirements-dev.lock
 debian-%:
 	@command -v $* >/dev/null || { echo "Installing Debian's $* ..."; $(APT_INSTALL) $* >/dev/null; }
 
+debian-java:
+	@command -v java >/dev/null || { echo "Installing Debian's Java ..."; $(APT_INSTALL) openjdk-17-jre-headless >/dev/null; }
+
 demo: setup ## Show the platform at work on the embedded sandbox, in minutes, without an AWS account
 	@python tests/demo/run.py
 
-test: setup debian-chromium debian-prometheus debian-shellcheck ## Run all gates: each of the targets from here to demo-check
+test: setup debian-chromium debian-java debian-prometheus debian-shellcheck ## Run all gates: each of the targets from here to demo-check
 	@python tests/gates/run.py
 
 lint: setup ## Lint YAML, playbooks and roles: yamllint, and ansible-lint's production profile
@@ -71,8 +77,8 @@ importer: setup ## Build the collection and import it as Galaxy does
 contract: setup ## Test what no linter sees: interfaces, defaults, names, examples
 	@python -m pytest -q tests/contract
 
-integration: setup debian-prometheus ## Test modules, plugins and playbooks against the sandbox
-	@python -m pytest -q -n 2 --dist loadfile tests/integration
+integration: setup debian-java debian-prometheus ## Test modules, plugins and playbooks against the sandbox
+	@python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST)
 
 molecule: setup ## Test the roles that act on hosts
 	@molecule test
