@@ -1,0 +1,331 @@
+"""500 interruptions in one second over four regions, from SQS to a real ansible-rulebook, until each is dealt with.
+
+Each region has a group of 125 Spot Instances behind a target group. EventBridge brings the notices to a queue; the rulebook
+`spot` starts playbooks. An instance is dealt with when it is out of its target group and its replacement was asked for: as many
+launches of its region as came before it in the order of removal. Times are real seconds from the notice; the sandbox's clock runs with
+them. Three times: undisturbed, with the listener killed in the middle and started again, and with 30 % of the API calls throttled.
+Then, from one message to the first change in AWS, eleven times, with each leg.
+
+    python tests/bench/storm.py [--instances 500] [--only calm|killed|throttled|one]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.bench.common import (  # noqa: E402 - the repository's root has to be on the path first
+    ROOT,
+    ask,
+    clean_environment,
+    record,
+    sandbox,
+)
+
+REGIONS = ("us-east-1", "eu-west-1", "us-west-2", "ap-south-1")
+ENVIRONMENT, APP = "bench", "web"
+QUEUE = f"spot-platform-{ENVIRONMENT}-events"
+GROUP = f"{ENVIRONMENT}-{APP}"
+TYPES = ("m5.large", "m5a.large", "m6i.large")
+GOAL = 60.0
+"""Seconds, of the slowest of a hundred."""
+ONE_GOAL = 4.0
+"""Seconds from a message to the first change in AWS, the median."""
+ONES = 11
+AFTER_KILL = 3.0
+"""Seconds after the notices at which the listener is killed."""
+
+
+class World:
+    """The sandbox with its groups, queues and rules."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def client(self, service: str, region: str) -> Any:
+        if (service, region) not in self._clients:
+            keys = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"}
+            self._clients[service, region] = boto3.client(service, region_name=region, endpoint_url=self.url, **keys)
+        return self._clients[service, region]
+
+    def build(self, instances: int) -> None:
+        """A group of ``instances`` in each region, in service behind a target group, and its queue."""
+        for region in REGIONS:
+            ask(self.url, "/sandbox/capacity", region=region, room=10**6)
+            ec2, elbv2, sqs, events = (self.client(one, region) for one in ("ec2", "elbv2", "sqs", "events"))
+            subnets = sorted(ec2.describe_subnets()["Subnets"], key=lambda one: one["AvailabilityZone"])[:3]
+            image = "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
+            ec2.create_launch_template(LaunchTemplateName=GROUP, LaunchTemplateData={"ImageId": image})
+            target_group = elbv2.create_target_group(
+                Name=GROUP, Protocol="HTTP", Port=80, VpcId=subnets[0]["VpcId"], TargetType="instance"
+            )["TargetGroups"][0]["TargetGroupArn"]
+            elbv2.modify_target_group_attributes(
+                TargetGroupArn=target_group, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "10"}]
+            )
+            self.client("dynamodb", region).create_table(
+                TableName=f"spot-platform-{ENVIRONMENT}",
+                BillingMode="PAY_PER_REQUEST",
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            )
+            policy = {
+                "app": APP, "environment": ENVIRONMENT, "managed-by": "spot.platform", "unit": "instances",
+                "target": instances, "min": 1, "max": 2 * instances, "on-demand-base": 0, "fallback": "on_demand",
+            }  # fmt: skip
+            self.client("autoscaling", region).create_auto_scaling_group(
+                AutoScalingGroupName=GROUP,
+                MinSize=1,
+                MaxSize=4 * instances,
+                DesiredCapacity=instances,
+                TargetGroupARNs=[target_group],
+                VPCZoneIdentifier=",".join(one["SubnetId"] for one in subnets),
+                MixedInstancesPolicy={
+                    "LaunchTemplate": {
+                        "LaunchTemplateSpecification": {"LaunchTemplateName": GROUP, "Version": "$Latest"},
+                        "Overrides": [{"InstanceType": kind, "WeightedCapacity": "1"} for kind in TYPES],
+                    },
+                    "InstancesDistribution": {
+                        "OnDemandBaseCapacity": 0,
+                        "OnDemandPercentageAboveBaseCapacity": 0,
+                        "SpotAllocationStrategy": "price-capacity-optimized",
+                    },
+                },
+                Tags=[
+                    {"Key": f"spot.platform/{key}", "Value": str(value), "PropagateAtLaunch": True}
+                    for key, value in policy.items()
+                ],
+            )
+            queue = sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
+            arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            rule = events.put_rule(
+                Name=QUEUE,
+                EventPattern=json.dumps(
+                    {"source": ["aws.ec2"], "detail-type": ["EC2 Spot Instance Interruption Warning"]}
+                ),
+            )["RuleArn"]
+            statement = {
+                "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+                "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+            }  # fmt: skip
+            allow = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": allow})
+            events.put_targets(Rule=QUEUE, Targets=[{"Id": "queue", "Arn": arn}])
+        ask(self.url, "/sandbox/clock", advance=600)
+
+    def members(self, region: str) -> list[str]:
+        pages = self.client("autoscaling", region).get_paginator("describe_auto_scaling_groups").paginate()
+        return [one["InstanceId"] for page in pages for group in page["AutoScalingGroups"] for one in group["Instances"]]
+
+    def registered(self, region: str) -> set[str]:
+        """The targets that get requests."""
+        (group,) = self.client("elbv2", region).describe_target_groups()["TargetGroups"]
+        found = self.client("elbv2", region).describe_target_health(TargetGroupArn=group["TargetGroupArn"])
+        return {
+            one["Target"]["Id"]
+            for one in found["TargetHealthDescriptions"]
+            if one["TargetHealth"]["State"] not in ("draining", "unused")
+        }
+
+    def launched(self, region: str, known: set[str]) -> int:
+        """How many instances there are that were not ``known``."""
+        pages = self.client("ec2", region).get_paginator("describe_instances").paginate()
+        return sum(
+            one["InstanceId"] not in known for page in pages for part in page["Reservations"] for one in part["Instances"]
+        )
+
+
+class Listener:
+    """ansible-rulebook, as the role event_listener starts it."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world, self.folder = world, folder
+        self.log, self.activity = folder / "rulebook.log", folder / "activity.jsonl"
+        inventory = folder / "inventory"
+        for name in ("apps", "group_vars"):
+            (inventory / name).mkdir(parents=True)
+        manifest = {
+            "name": APP, "owner": "owner@example.com", "regions": list(REGIONS),
+            "capacity": {"unit": "instances", "min": 1, "max": 10, "instance_types": list(TYPES)},
+            "runtime": {"kind": "systemd", "command": "/usr/bin/sleep infinity"},
+        }  # fmt: skip
+        keys = {"endpoint_url": world.url, "access_key": "sandbox", "secret_key": "sandbox-is-no-secret"}
+        for name, content in (
+            ("inventory/targets.spot.yml", {"plugin": "spot.platform.targets", "environment": ENVIRONMENT}),
+            ("inventory/group_vars/all.yml", {"spot_aws": keys}),
+            (f"inventory/apps/{APP}.yml", manifest),
+            (
+                "vars.yml",
+                {
+                    "spot_endpoint_url": world.url,
+                    "spot_environment": ENVIRONMENT,
+                    "spot_inbox": str(folder / "inbox"),
+                    "spot_queues": [{"name": QUEUE, "region": region} for region in REGIONS],
+                },
+            ),
+        ):
+            (folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        binaries = Path(sys.executable).parent
+        before = self.words().count("Waiting for events")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    str(binaries / "ansible-rulebook"),
+                    *("--rulebook", "spot.platform.spot", "-i", str(self.folder / "inventory")),
+                    *("--vars", str(self.folder / "vars.yml"), "-v"),
+                ],
+                cwd=ROOT,
+                env={
+                    **clean_environment(self.world.url),
+                    "PATH": f"{binaries}:{os.environ['PATH']}",
+                    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+                    "ANSIBLE_CALLBACKS_ENABLED": "spot.platform.activity",
+                    "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+                    "SPOT_ACTIVITY_FILE": str(self.activity),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        while self.words().count("Waiting for events") == before:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"ansible-rulebook ended: {self.words()[-2000:]}")
+            time.sleep(0.2)
+
+    def words(self) -> str:
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+    def kill(self) -> None:
+        """With the playbooks that it runs."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def events(self) -> list[dict[str, Any]]:
+        lines = self.activity.read_text(encoding="utf-8").splitlines() if self.activity.exists() else []
+        return [json.loads(line) for line in lines]
+
+
+def storm(instances: int, how: str) -> dict[str, Any]:
+    """Play it; the figures."""
+    with sandbox("--regions", ",".join(REGIONS)) as url, tempfile.TemporaryDirectory() as name:
+        world, folder = World(url), Path(name)
+        world.build(instances // len(REGIONS))
+        listener = Listener(world, folder)
+        listener.start()
+        try:
+            return _storm(world, listener, how)
+        finally:
+            listener.kill()
+
+
+def _storm(world: World, listener: Listener, how: str) -> dict[str, Any]:
+    victims = {region: world.members(region) for region in REGIONS}
+    known = {region: set(ids) for region, ids in victims.items()}
+    if how == "throttled":
+        ask(world.url, "/sandbox/faults", rules=[{"kind": "throttle", "rate": 0.3}])
+    ask(world.url, "/sandbox/interrupt", instance_ids=[one for ids in victims.values() for one in ids])
+    began = time.monotonic()
+    removed: dict[str, dict[str, float]] = {region: {} for region in REGIONS}
+    asked: dict[str, list[float]] = {region: [] for region in REGIONS}
+    killer = threading.Timer(AFTER_KILL, lambda: (listener.kill(), listener.start()))
+    if how == "killed":
+        killer.start()
+    looking = World(world.url)  # its calls are struck by faults too, and tried again
+    while time.monotonic() - began < 115:
+        for region in REGIONS:
+            now = time.monotonic() - began
+            if len(removed[region]) < len(victims[region]):
+                gone = known[region] - looking.registered(region)
+                removed[region].update({one: now for one in gone if one not in removed[region]})
+            if len(asked[region]) < len(victims[region]):
+                more = looking.launched(region, known[region]) - len(asked[region])
+                asked[region] += [now] * more
+        if all(len(removed[r]) >= len(victims[r]) and len(asked[r]) >= len(victims[r]) for r in REGIONS):
+            break
+        time.sleep(0.5)
+    killer.join() if how == "killed" else None
+    done = [
+        max(out, launch)
+        for region in REGIONS
+        for out, launch in zip(sorted(removed[region].values()), sorted(asked[region]))
+    ]
+    missing = sum(map(len, victims.values())) - len(done)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and any(_left(world, region) for region in REGIONS):
+        time.sleep(0.5)
+    told = Counter(one for event in listener.events() if event["kind"] == "spot.interruption" for one in _ids(event))
+    surplus = {r: world.launched(r, known[r]) - len(victims[r]) for r in REGIONS}
+    return {
+        "instances": sum(map(len, victims.values())),
+        "out of the target group, s": _spread([at for region in REGIONS for at in removed[region].values()]),
+        "replacement asked for, s": _spread([at for region in REGIONS for at in asked[region]]),
+        "dealt with, s": _spread(done),
+        "lost": missing,
+        "told twice": sum(count > 1 for count in told.values()),
+        "launched beyond, share": round(sum(surplus.values()) / max(1, len(done)), 3),
+        "runs of playbooks": listener.words().count("PLAY RECAP"),
+        "messages left": sum(_left(world, region) for region in REGIONS),
+    }
+
+
+def _ids(event: dict[str, Any]) -> list[str]:
+    return [event["resource"]]
+
+
+def _left(world: World, region: str) -> int:
+    sqs = world.client("sqs", region)
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = sqs.get_queue_attributes(QueueUrl=sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"], AttributeNames=names)
+    return sum(int(found["Attributes"][one]) for one in names)
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    ordered = sorted(values)
+    return {
+        "median": round(statistics.median(ordered), 1),
+        "p99": round(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))], 1),
+        "last": round(ordered[-1], 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--instances", type=int, default=500)
+    parser.add_argument("--only", choices=["calm", "killed", "throttled"])
+    options = parser.parse_args()
+    figures: dict[str, Any] = {}
+    for how in [options.only] if options.only else ["calm", "killed", "throttled"]:
+        figures[how] = storm(options.instances, how)
+        print(how, json.dumps(figures[how]), flush=True)
+    met = all(
+        one["dealt with, s"].get("p99", GOAL + 1) <= GOAL and not one["lost"] and not one["told twice"]
+        for one in figures.values()
+    )
+    record("storm", figures, f"each dealt with within {GOAL:g} s (p99), none lost, none twice", met)
+
+
+if __name__ == "__main__":
+    main()
