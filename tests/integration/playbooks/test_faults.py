@@ -14,10 +14,10 @@ def test_onboarding_survives_throttling_of_every_third_call(project: Project) ->
     check_nothing_is_there_twice(project, before)
 
 
-def test_after_an_error_in_the_middle_the_next_run_completes(project: Project) -> None:
+def test_after_credentials_that_expired_in_the_middle_the_next_run_completes(project: Project) -> None:
     before = project.resources()
     project.app(WEB)
-    broken = {"service": "elbv2", "operation": "CreateTargetGroup", "kind": "error", "rate": 1.0}
+    broken = {"service": "elbv2", "operation": "CreateTargetGroup", "kind": "expired"}
     project.sandbox.post("/sandbox/faults", rules=[broken])
     run = project.play("app_onboard")
     assert run.code != 0

@@ -44,6 +44,9 @@ IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
 """Where the prefix of a service's actions in IAM is not its signing name."""
 
 
+UNSIGNED = {"ConfirmSubscription": "sns"}
+"""Actions that AWS carries out for whoever asks, with their service: by POST, or by the address in a message."""
+
 READS = ("Describe", "Get", "BatchGet", "List")
 
 WAITING = {("sqs", "ReceiveMessage")}
@@ -80,6 +83,9 @@ class Call:
         self.signing_name = scope[1].lower() if scope else ""
         content_type = environ.get("CONTENT_TYPE") or ""
         form = parse_qs(body.decode("utf-8", "replace")) if content_type.startswith("application/x-www-form") else {}
+        if not scope:
+            form = form or parse_qs(environ.get("QUERY_STRING", ""))
+            self.signing_name = UNSIGNED.get(form.get("Action", [""])[0], "")
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         path = environ.get("PATH_INFO", "")
         if "cbor" in content_type or environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
@@ -117,6 +123,8 @@ class Application:
         if environ.get("PATH_INFO", "").startswith("/sandbox"):
             with clock.LOCK:
                 return control.answer(environ, body)(environ, start_response)
+        if page := control.page(environ):
+            return page(environ, start_response)
         call = Call(environ, body)
         with clock.LOCK:
             calls.count(call.service or "unsigned", call.operation)

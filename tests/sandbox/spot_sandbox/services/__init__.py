@@ -4,6 +4,7 @@
                Classes of several files for one service are combined by inheritance, in the order of their names.
 ``CONTROL``    ``{"POST /sandbox/thing": function}``: takes the JSON body (GET: the query) as a dict, returns a dict;
                raises ``ValueError`` for bad input.
+``PAGES``      ``{"/path": function}``: what is served at a path to whoever asks, as bytes.
 ``reset()``    called on start and on ``POST /sandbox/reset``, after moto's own state is cleared.
 """
 
