@@ -13,7 +13,7 @@ from moto.events.models import EventBus, Rule, events_backends
 from moto.events.responses import EventsHandler
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
-from spot_sandbox import clock
+from spot_sandbox import clock, market
 
 ACCOUNT = "123456789012"
 
@@ -144,4 +144,16 @@ class Events(EventsHandler):
         return json.dumps({"FailedEntryCount": sum("ErrorCode" in a for a in answers), "Entries": answers})
 
 
+def control_event(values: dict[str, Any]) -> dict[str, Any]:
+    """Let a service of AWS say something: ``{"region", "source", "detail-type", "detail", "resources"}``."""
+    region, source, what = (values.get(key) for key in ("region", "source", "detail-type"))
+    if region not in market.regions():
+        raise ValueError(f"region {region!r} is not served: use one of {', '.join(market.regions())}")
+    if not isinstance(source, str) or not isinstance(what, str) or not isinstance(values.get("detail"), dict):
+        raise ValueError("source, detail-type and detail are needed: two texts and an object")
+    emit(region, source, what, values["detail"], values.get("resources", []))
+    return {"emitted": what}
+
+
+CONTROL = {"POST /sandbox/event": control_event}
 RESPONSES = {"events": Events}

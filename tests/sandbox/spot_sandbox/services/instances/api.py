@@ -12,6 +12,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instances import Instance
 from spot_sandbox import market, pools
+from spot_sandbox.services import elbv2
 from spot_sandbox.services.events import ACCOUNT
 from spot_sandbox.services.instances.answers import answer, instance_xml, reservation_xml
 from spot_sandbox.services.instances.filters import FILTERS, filtered, listed, page_of
@@ -72,9 +73,10 @@ class Instances(SpotRequestCalls):
     @staticmethod
     def _instance_status(instance: Instance) -> dict[str, Any]:
         running = instance.state == "running"
-        status: dict[str, Any] = {"Status": "ok" if running else "not-applicable"}
+        fails = running and elbv2.impaired(instance.id)
+        status: dict[str, Any] = {"Status": "impaired" if fails else "ok" if running else "not-applicable"}
         if running:
-            status["Details"] = [{"Name": "reachability", "Status": "passed"}]
+            status["Details"] = [{"Name": "reachability", "Status": "failed" if fails else "passed"}]
         return {
             "InstanceId": instance.id,
             "AvailabilityZone": RECORDS[instance.id].pool[1],
