@@ -80,8 +80,11 @@ contract: setup ## Test what no linter sees: interfaces, defaults, names, exampl
 integration: setup debian-java debian-prometheus ## Test modules, plugins and playbooks against the sandbox
 	@python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST)
 
-molecule: setup ## Test the roles that act on hosts
-	@molecule test
+debian-%.deb:
+	@dpkg-query -W $* >/dev/null 2>&1 || { echo "Installing Debian's $* ..."; $(APT_INSTALL) $* >/dev/null; }
+
+molecule: setup debian-docker.io.deb debian-mmdebstrap debian-iptables ## Test the roles that act on hosts
+	@tests/hosts/with_engine.sh molecule test --all
 
 demo-check: setup debian-chromium ## Run the demo, assert its result, and look at its page in Chromium
 	@python tests/demo/run.py
@@ -99,6 +102,7 @@ bench-backtest: setup ## Play recorded markets to the engine and to other polici
 
 lock: $(VENV)/.installed ## Resolve requirements-dev.in into requirements-dev.lock again
 	@uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.lock
+	@cd roles/event_listener/files && uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
 
 clean: ## Remove all that the other targets made
 	@rm -rf $(VENV) .collections build tests/output
