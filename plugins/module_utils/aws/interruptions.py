@@ -89,7 +89,7 @@ class Handled:
 def handle(clients: Clients, wanted: Wanted, options: control.Options, cache: Cache) -> Handled:
     """Handle what ``wanted`` names, in all regions side by side. What fails is in the answer."""
     asked = sorted({one for one in (*wanted.notices, *wanted.rebalances) if INSTANCE_ID.fullmatch(one)})
-    parts = side_by_side(lambda region: _known(clients, region, asked), wanted.regions) if asked else []
+    parts = side_by_side(lambda region: known_in(clients, region, asked), wanted.regions) if asked else []
     errors = [(region, part) for region, part in zip(wanted.regions, parts) if isinstance(part, str)]
     known = {one.id: one for part in parts if not isinstance(part, str) for one in part}
     found = sort(
@@ -106,7 +106,7 @@ def handle(clients: Clients, wanted: Wanted, options: control.Options, cache: Ca
     return whole
 
 
-def _known(clients: Clients, region: str, ids: Sequence[str]) -> list[Known] | str:
+def known_in(clients: Clients, region: str, ids: Sequence[str]) -> list[Known] | str:
     """What EC2 knows of ``ids`` in a region, or why it cannot be asked."""
     try:
         found = autoscaling.instances(clients, region, ids)
@@ -215,7 +215,8 @@ class _Region:
         return list(outcomes)
 
     def _step(self, treated: Collection[Treated]) -> list[Outcome]:
-        """The first step. An instance whose group failed is one that somebody has to handle again."""
+        """The first step. An instance whose group failed is one that somebody has to handle again; so is one to be replaced
+        where another controller had its step, for nobody else tells that one."""
         outcomes = self.step(treated)
         owners = owners_of(outcomes)
         broken = {one.group.key if one.group else None for one in outcomes if one.error or one.problems}
@@ -223,6 +224,9 @@ class _Region:
             outcome = owners.get(one.known.id)
             one.group = outcome.name if outcome else None
             one.failed = (outcome.group.key if outcome else None) in broken
+            if one.told != INTERRUPTION and self.wanted.policy == REPLACE and outcome and passed_over(outcome):
+                one.failed = True
+                self.done.errors.append((self.region, f"{one.known.id} is not replaced: {'; '.join(outcome.notes)}"))
         return outcomes
 
     def renew(self, treated: Mapping[str, Treated]) -> None:
@@ -244,6 +248,11 @@ def owners_of(outcomes: Iterable[Outcome]) -> dict[str, Outcome]:
             members = (one["InstanceId"] for one in outcome.group.raw.get("Instances", ()))
             found |= dict.fromkeys((*members, *(one.id for one in outcome.group.instances)), outcome)
     return found
+
+
+def passed_over(outcome: Outcome) -> bool:
+    """Whether the step left the group alone, so that what it was told is not remembered."""
+    return bool(outcome.notes) and not outcome.changed
 
 
 class _Drain:

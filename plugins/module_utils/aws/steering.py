@@ -165,6 +165,7 @@ class Question:
     ``names``: the groups, all that are ours if ``None``, narrowed by ``apps`` and ``environment``. ``kinds``: of groups
     and fleets; each is a call. ``notices``: instances that were told to go, besides those that EC2 names. ``warned``:
     those that AWS recommends to leave. ``replace``: those to be replaced, which is remembered until they are gone.
+    ``whole``: whether the market, the load balancers and what fleets are refused are asked for too.
     """
 
     names: Collection[str] | None = None
@@ -177,6 +178,7 @@ class Question:
     bands: market.Bands | None = None
     history_days: int = 0
     placement_scores: bool = False
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,8 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
         *(_steered_fleet(fleet, members.get(fleet.id, ()), zones, told) for fleet in fleets),
     ]
     steered = [_with_replaced(one, states.get(one.key), question.replace) for one in steered]
+    if not question.whole:
+        return Region(steered, Market(), states, stateless, question.warned)
     offers = _market(clients, region, steered, question, cache)
     steered = side_by_side(partial(_with_health, clients.get("elbv2", region)), steered)
     steered = side_by_side(partial(_with_refusals, ec2, states), steered)

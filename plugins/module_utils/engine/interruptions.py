@@ -75,14 +75,15 @@ def sort(
             unread.append(name)
         elif one is None:
             skipped.append(Skipped(name, f"EC2 does not know it in {', '.join(regions)}: gone for long, or elsewhere"))
-        elif reason := _not_ours(one, environment) or _nothing_to_do(one, what, policy):
+        elif reason := not_ours(one, environment) or _nothing_to_do(one, what, policy):
             skipped.append(Skipped(name, reason, one.region))
         else:
             handled.append((one, what))
     return Sorted(handled, skipped, unread)
 
 
-def _not_ours(one: Known, environment: str | None) -> str | None:
+def not_ours(one: Known, environment: str | None) -> str | None:
+    """Why an instance is not to be touched, ``None`` where it may be."""
     if one.app is None:
         return "it is not managed by spot.platform"
     if environment not in (None, one.environment):

@@ -176,20 +176,36 @@ def test_where_nothing_is_to_be_launched_the_pool_is_hot_all_the_same(sandbox, w
     assert victim in remembered(sandbox)["counted"] and remembered(sandbox)["pools"]["/".join(pool)][4] > 0.9
 
 
-def test_the_last_healthy_targets_stay_until_draining_is_due(sandbox, fresh, handle, step):
+def without_base(sandbox, step):
+    """A group of Spot alone behind a target group, and all of it told to go."""
     make(sandbox, base=0)
     arn = balance(sandbox)
     settle(sandbox, step)
     victims = noticed(sandbox, 99)
     assert set(victims) == serving(sandbox, arn) and set(targets(sandbox, arn).values()) == {"healthy"}
+    return arn, victims
+
+
+def test_the_last_healthy_targets_stay_until_draining_is_due(sandbox, fresh, handle, step):
+    arn, victims = without_base(sandbox, step)
+    for lifecycle in ("spot", "on_demand"):
+        sandbox.post("/sandbox/capacity", region=REGION, lifecycle=lifecycle, room=0, interrupt=False)
     now = sandbox.get("/sandbox/clock")["time"]
     began = time.monotonic()
-    early = handle(victims, drain_seconds=100, noticed_at=dict.fromkeys(victims, now))
-    assert time.monotonic() - began > 8, "they are held until 5 seconds and the time of the drain are left"
-    assert all(one["held"] and one["target_groups"] == [arn] for one in early["instances"]), [
-        (one["held"], one["seconds_left"], one["drained"]) for one in early["instances"]
-    ]
-    assert not serving(sandbox, arn) & set(victims)
+    result = handle(victims, drain_seconds=100, noticed_at=dict.fromkeys(victims, now))
+    assert time.monotonic() - began > 13, "until the time of the drain and five seconds are left"
+    assert all(one["held"] and one["target_groups"] == [arn] for one in result["instances"])
+    assert launched(result) == [] and not serving(sandbox, arn) & set(victims)
+
+
+def test_the_last_healthy_targets_leave_when_what_replaces_them_is_healthy(sandbox, fresh, handle, step):
+    arn, victims = without_base(sandbox, step)
+    sandbox.post("/sandbox/launches", pending_seconds=3)
+    result = handle(victims, drain_seconds=40)
+    sandbox.post("/sandbox/launches", pending_seconds=0)
+    assert all(one["held"] and one["target_groups"] == [arn] for one in result["instances"])
+    assert serving(sandbox, arn) and not serving(sandbox, arn) & set(victims)
+    assert [one["changes"] for one in result["decisions"]] == [True, True], "a second step attached what ran"
 
 
 def test_throttling_is_survived(sandbox, web, handle):
