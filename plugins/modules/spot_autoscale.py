@@ -214,6 +214,15 @@ options:
     type: list
     elements: str
     default: []
+  replace:
+    description:
+      - Instances to be replaced, though AWS takes none of them away, because they are unhealthy for example. What replaces them
+        is launched now; they are ended by the step that finds it serving, and count as a loss of no pool.
+      - It is remembered, so later steps need not be told again. Nothing is ended without the table, and what is in no group is
+        passed over.
+    type: list
+    elements: str
+    default: []
   spread:
     description:
       - Applications in several regions, or with a DNS name. One is looked at when all of its regions are among
@@ -370,6 +379,13 @@ EXAMPLES = r"""
       - name: production-web
     notices: [i-0123456789abcdef0, i-0fedcba9876543210]
     lease_seconds: 30
+
+- name: Replace an instance that is unhealthy, and end it when what replaces it serves
+  spot.platform.spot_autoscale:
+    region: us-east-1
+    groups:
+      - name: production-web
+    replace: [i-0123456789abcdef0]
 
 - name: Let two regions help each other, and let the name of the application follow what serves
   spot.platform.spot_autoscale:
@@ -653,6 +669,7 @@ ARGUMENTS = {
     },
     "notices": NAMES,
     "rebalances": NAMES,
+    "replace": NAMES,
     "spread": {
         "type": "list",
         "elements": "dict",
@@ -706,6 +723,7 @@ def options_of(module: AnsibleAWSModule, clients: Clients, cache: Cache) -> cont
             environment=given["environment"],
             notices=frozenset(given["notices"]),
             warned=frozenset(given["rebalances"]),
+            replace=frozenset(given["replace"]),
             bands=bands,
             history_days=given["history_days"],
             placement_scores=given["placement_scores"],

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The load balancers that a group's target groups stand behind.
 
-IAM actions: ``elasticloadbalancing:DescribeTargetGroups``, ``elasticloadbalancing:DescribeLoadBalancers``.
+IAM actions: ``elasticloadbalancing:DescribeTargetGroups``, ``elasticloadbalancing:DescribeLoadBalancers``; `deregister`:
+``elasticloadbalancing:DeregisterTargets``.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 
 BY_ARN = 20
 """ARNs that AWS takes in one request; for more, all pages of 400 are fewer requests."""
 PAGE = 400
+TARGETS = 100
+"""So many targets are taken out of a target group in one call."""
 GONE = ("TargetGroupNotFound", "LoadBalancerNotFound")
 
 
@@ -52,6 +55,15 @@ def balancers(clients: Clients, region: str, target_groups: Iterable[str]) -> di
     }
 
 
+def deregister(client: Any, arn: str, ids: Sequence[str]) -> list[Sequence[str]]:
+    """Take instances out of the target group: they get no new requests, and finish those that they have. Returns the parts
+    in which it was done."""
+    parts = chunks(ids, TARGETS)
+    for part in parts:
+        deregister_targets(client, arn, part)
+    return parts
+
+
 def _chosen(describe: Any, client: Any, parameter: str, key: str, arns: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Those of ``arns`` that are there, by ARN. One that is gone fails a request by ARN, so all are listed then."""
     if len(arns) <= BY_ARN:
@@ -75,3 +87,9 @@ def describe_load_balancers(client: Any, **request: Any) -> list[dict[str, Any]]
     """DescribeLoadBalancers, all pages."""
     pages = client.get_paginator("describe_load_balancers").paginate(**request)
     return [one for page in pages for one in page["LoadBalancers"]]
+
+
+@Errors.common_error_handler("take instances out of the target group")
+def deregister_targets(client: Any, arn: str, ids: Sequence[str]) -> None:
+    """DeregisterTargets."""
+    client.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": one} for one in ids])

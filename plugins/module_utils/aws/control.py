@@ -13,6 +13,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import observing
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
+from ansible_collections.spot.platform.plugins.module_utils.aws.metrics import Prometheus
 from ansible_collections.spot.platform.plugins.module_utils.aws.observing import Observed, Options
 from ansible_collections.spot.platform.plugins.module_utils.aws.sharing import Member
 from ansible_collections.spot.platform.plugins.module_utils.aws.stepping import BACKENDS, Outcome, Step
@@ -24,6 +25,25 @@ class Stepped:
 
     outcomes: Sequence[Outcome]
     names: Sequence[route53.Change] = ()
+
+
+def options_on_event(
+    question: steering.Question, holder: str, act: bool, boot_seconds: float, run_seconds: int, lease_seconds: float
+) -> Options:
+    """How to step when an event asks for it: the policy is what the tags say, and the targets stay."""
+    return Options(
+        question=question,
+        policy={},
+        scalings={},
+        prometheus=Prometheus(),
+        holder=holder,
+        act=act,
+        release=False,
+        boot_seconds=boot_seconds,
+        run_seconds=run_seconds,
+        lease_seconds=lease_seconds,
+        commitments=True,
+    )
 
 
 def step(clients: Clients, wanted: Mapping[str, Sequence[str] | None], options: Options, cache: Cache) -> Stepped:

@@ -231,7 +231,7 @@ def observation_of(
         dearest = max((pool.price for pool in pools), default=1.0)
         on_demand = (DEAR * dearest, min(one.weights.values(), default=1))
     gone = {name: pool for name, pool in one.taken.items() if name not in remembered.counted}
-    told = {each.id: each.pool for each in one.instances if each.leaving and each.pool}
+    told = {each.id: each.pool for each in one.instances if each.leaving and not each.replaced and each.pool}
     lost = {*gone.values(), *(pool for name, pool in told.items() if name not in remembered.counted)}
     new = region.warned - remembered.warned
     warned = {each.pool for each in one.instances if each.pool and each.id in new}
@@ -255,7 +255,12 @@ def observation_of(
 
 def counted_in(one: steering.Steered) -> frozenset[str]:
     """The instances whose loss is counted once the memory that was learned from ``one`` is written."""
-    return frozenset(one.taken) | {each.id for each in one.instances if each.leaving}
+    return frozenset(one.taken) | {each.id for each in one.instances if each.leaving and not each.replaced}
+
+
+def replaced_in(one: steering.Steered) -> frozenset[str]:
+    """The instances that the next steps are to replace, too: until they are gone, or AWS takes them away."""
+    return frozenset(each.id for each in one.instances if each.replaced)
 
 
 def warned_in(one: steering.Steered, region: steering.Region, remembered: remembering.Remembered) -> frozenset[str]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.waiter import BaseWaiterFactory, custom_waiter_config
 from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks
+from ansible_collections.spot.platform.plugins.module_utils.aws.balancers import deregister
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.fleets import (
     FIXED,
@@ -32,8 +33,6 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.groups import
 
 SERVICE = "ec2"
 GONE = ("cancelled", "cancelled_running", "cancelled_terminating", "failed")
-TARGETS = 100
-"""So many targets are taken out of a target group in one call."""
 ROLE = "aws-ec2-spot-fleet-tagging-role"
 """The role that AWS's console makes for Spot Fleets, with the managed policy AmazonEC2SpotFleetTaggingRole."""
 STRATEGIES = {
@@ -184,10 +183,7 @@ def drain(clients: Clients, region: str, present: Group, timeout: int) -> None:
     client = clients.get("elbv2", region)
     for arn in present.target_group_arns:
         registered = describe_target_health(client, arn)
-        parts = chunks([one for one in ids if one in registered], TARGETS)
-        for part in parts:
-            deregister_targets(client, arn, part)
-        for part in parts:
+        for part in deregister(client, arn, [one for one in ids if one in registered]):
             wait_until_drained(client, arn, part, timeout)
 
 
@@ -195,12 +191,6 @@ def delete(client: Any, present: Group, timeout: int) -> None:
     """Cancel the fleet with its instances, and wait at most ``timeout`` seconds until it is gone."""
     cancel_spot_fleet_request(client, present.id)
     wait_until_cancelled(client, present.id, timeout)
-
-
-@Errors.common_error_handler("take instances out of the target group")
-def deregister_targets(client: Any, arn: str, ids: Sequence[str]) -> None:
-    """DeregisterTargets."""
-    client.deregister_targets(TargetGroupArn=arn, Targets=[{"Id": one} for one in ids])
 
 
 @Errors.common_error_handler("wait until the instances are drained")

@@ -46,11 +46,11 @@ def read(client: Any, table: str, ids: Iterable[str]) -> dict[str, State]:
     """The state of each of ``ids``. Raises `AwsError`, with the code `NO_TABLE` where there is no such table."""
     wanted = sorted(set(ids))
     parts = side_by_side(lambda part: batch_get_item(client, table, part), chunks(wanted, KEYS))
-    found = {state.id: state for part in parts for state in map(_state, part)}
+    found = {state.id: state for part in parts for state in map(of_item, part)}
     return {one: found.get(one, State(one)) for one in wanted}
 
 
-def _state(item: Mapping[str, Any]) -> State:
+def of_item(item: Mapping[str, Any]) -> State:
     return State(
         item["id"]["S"],
         int(item["version"]["N"]),

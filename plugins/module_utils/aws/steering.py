@@ -164,7 +164,8 @@ class Question:
 
     ``names``: the groups, all that are ours if ``None``, narrowed by ``apps`` and ``environment``. ``kinds``: of groups
     and fleets; each is a call. ``notices``: instances that were told to go, besides those that EC2 names. ``warned``:
-    those that AWS recommends to leave.
+    those that AWS recommends to leave. ``replace``: those to be replaced, which is remembered until they are gone.
+    ``whole``: whether the market, the load balancers and what fleets are refused are asked for too.
     """
 
     names: Collection[str] | None = None
@@ -173,9 +174,11 @@ class Question:
     environment: str | None = None
     notices: frozenset[str] = frozenset()
     warned: frozenset[str] = frozenset()
+    replace: frozenset[str] = frozenset()
     bands: market.Bands | None = None
     history_days: int = 0
     placement_scores: bool = False
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,9 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
         *(_steered(group, own[group.name], zones, told) for group in auto_scaling),
         *(_steered_fleet(fleet, members.get(fleet.id, ()), zones, told) for fleet in fleets),
     ]
+    steered = [_with_replaced(one, states.get(one.key), question.replace) for one in steered]
+    if not question.whole:
+        return Region(steered, Market(), states, stateless, question.warned)
     offers = _market(clients, region, steered, question, cache)
     steered = side_by_side(partial(_with_health, clients.get("elbv2", region)), steered)
     steered = side_by_side(partial(_with_refusals, ec2, states), steered)
@@ -414,6 +420,20 @@ def _steered_fleet(
         target_groups=fleet.target_groups,
         busy=None if fleet.state == steered_fleets.ACTIVE else f"it is {fleet.state}",
         fleet=fleet,
+    )
+
+
+def _with_replaced(one: Steered, held: state.State | None, asked: Collection[str]) -> Steered:
+    """With those that are to be replaced, now or since an earlier step, among those that leave."""
+    wanted = asked | remembering.read(held.memory if held else None).replaced
+    if not any(each.id in wanted for each in one.instances):
+        return one
+    return replace(
+        one,
+        instances=tuple(
+            replace(each, leaving=True, replaced=True) if each.id in wanted and not each.leaving else each
+            for each in one.instances
+        ),
     )
 
 

@@ -173,13 +173,15 @@ class Step:
         decision = engine.decide(observation, self.member.policy)
         if self.one.key in self.seen.states or not decision.moves.end:
             return decision
-        kept = [one for one in observation.instances if one.id in decision.moves.end and not one.leaving]
-        on_demand = decision.on_demand + sum(one.capacity for one in kept if one.pool is None)
+        ending = [one for one in observation.instances if one.id in decision.moves.end]
+        kept = [one for one in ending if not one.leaving]
+        on_demand = decision.on_demand + sum(one.capacity for one in ending if one.pool is None)
+        going = engine.outgoing(observation.instances, ())
         return replace(
             decision,
             moves=replace(decision.moves, end=()),
             on_demand=on_demand,
-            fallback=max(0, on_demand - self.member.policy.on_demand_base),
+            fallback=max(0, on_demand - going - self.member.policy.on_demand_base),
             expected=decision.expected + sum(one.capacity for one in kept),
             reasons=(*decision.reasons, f"nothing is ended: {self.seen.stateless[self.one.key]}"),
         )
@@ -220,6 +222,7 @@ class Step:
             or observation.lost
             or observation.refused
             or observation.warned
+            or observing.replaced_in(self.one) - remembered.replaced
             or (remembered.short_since is None) == bool(decision.short)
             or {region for region, peer in self.member.peers.items() if peer.unseen_since is not None} != unseen
         )
@@ -367,7 +370,8 @@ class Step:
         return replace(
             last,
             moves=replace(last.moves, spot={}, on_demand=0),
-            on_demand=sum(one.capacity for one in staying if one.pool is None),
+            on_demand=sum(one.capacity for one in staying if one.pool is None)
+            + engine.outgoing(after.instances, last.moves.end),
             expected=expected,
             short=max(0, last.target - expected),
         )
@@ -416,6 +420,7 @@ class Step:
                 self.one.now if changed_target else before.changed_at,
                 since if decision.short else None,
                 self.member.peers,
+                observing.replaced_in(self.one),
             )
         )
 

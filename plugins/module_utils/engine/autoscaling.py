@@ -10,7 +10,7 @@ spot_autoscale acts on it, and the backtest plays recorded markets to it. What m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ansible_collections.spot.platform.plugins.module_utils.engine import demand, placement, regions, risk, supply
@@ -83,7 +83,8 @@ class Decision:
     ``kind``: ``fallback`` (On-Demand is sent for), ``returned`` (it is given back), ``scaled`` (the target changes),
     ``moved`` (other Spot for the same target), ``waiting`` (less serves than is wanted, and nothing more can be done) or
     ``steady``. ``serving``: the units that serve now; ``expected``: those that will when all that is asked for has come;
-    ``short``: those that nothing is on its way for. ``lent``: the units of the target that are carried
+    ``short``: those that nothing is on its way for. ``on_demand``: the On-Demand units that there will be, those that stay
+    until they are replaced included; ``fallback``: those that stand in for Spot. ``lent``: the units of the target that are carried
     for other regions. Costs are for an hour: of the best fleet, with the risk of its pools, and of the target On-Demand.
     ``lost`` and ``refused``: the pools of the observation.
     """
@@ -174,7 +175,7 @@ def _told(
     ending = set(moves.end)
     staying = [one for one in seen.instances if not one.leaving and one.id not in ending]
     on_demand = sum(one.capacity for one in staying if one.pool is None) + moves.on_demand
-    ended = sum(one.capacity for one in seen.instances if one.pool is None and one.id in ending)
+    ended = sum(one.capacity for one in seen.instances if one.pool is None and one.id in ending and not one.leaving)
     serving = sum(one.capacity for one in seen.instances if one.serving)
     expected = sum(one.capacity for one in staying) + sum(moves.spot.values()) + moves.on_demand
     fallback = max(0, on_demand - policy.on_demand_base)
@@ -196,7 +197,7 @@ def _told(
         best=best,
         prospects=taken.prospects,
         memory=taken.memory,
-        on_demand=on_demand,
+        on_demand=on_demand + outgoing(seen.instances, ending),
         fallback=fallback,
         serving=serving,
         expected=expected,
@@ -209,6 +210,11 @@ def _told(
         lost=tuple(seen.lost),
         refused=tuple(seen.refused),
     )
+
+
+def outgoing(instances: Iterable[supply.Instance], ending: Container[str]) -> int:
+    """The On-Demand units that go, but not yet: a group whose On-Demand base left them out would replace them by Spot."""
+    return sum(one.capacity for one in instances if one.leaving and one.pool is None and one.id not in ending)
 
 
 def _ask_again(seen: Observation, taken: supply.Step, short: bool) -> int:
@@ -243,10 +249,13 @@ def _reasons(
     )
     if base > policy.on_demand_base:
         found.append(f"{base} {unit} of On-Demand are paid for by reservations or plans, so they are used first")
-    leaving = [one for one in seen.instances if one.leaving]
-    if leaving:
-        named = ", ".join(f"{one.id} ({one.pool})" for one in leaving[:TOLD])
-        found.append(f"{_count(len(leaving), 'instance')} told to go: {named}{_more(len(leaving))}")
+    for leaving, what in (
+        ([one for one in seen.instances if one.leaving and not one.replaced], "told to go"),
+        ([one for one in seen.instances if one.replaced], "to be replaced, and to go when what replaces them serves"),
+    ):
+        if leaving:
+            named = ", ".join(f"{one.id} ({one.pool or 'On-Demand'})" for one in leaving[:TOLD])
+            found.append(f"{_count(len(leaving), 'instance')} {what}: {named}{_more(len(leaving))}")
     for pools, what in (
         (seen.lost, "took an instance away"),
         (seen.refused, "refused one"),

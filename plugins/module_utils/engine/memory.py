@@ -32,7 +32,8 @@ class Peer:
 class Remembered:
     """``memory`` of the pools; ``counted`` and ``warned``: the instances whose loss, or recommendation to leave, is in it
     already, while AWS still shows them. ``changed_at``: when the target was last changed; ``short_since``: since when less
-    than it can be had, On-Demand included; seconds since the epoch. ``peers``: by region."""
+    than it can be had, On-Demand included; seconds since the epoch. ``peers``: by region. ``replaced``: the instances that
+    are to be replaced, though AWS takes none of them away."""
 
     memory: Memory = field(default_factory=Memory)
     counted: frozenset[str] = frozenset()
@@ -40,6 +41,7 @@ class Remembered:
     changed_at: float | None = None
     short_since: float | None = None
     peers: Mapping[str, Peer] = field(default_factory=dict)
+    replaced: frozenset[str] = frozenset()
 
 
 def written(remembered: Remembered) -> str:
@@ -56,6 +58,7 @@ def written(remembered: Remembered) -> str:
             "changed_at": remembered.changed_at,
             "short_since": remembered.short_since,
             "peers": {region: astuple(peer) for region, peer in sorted(remembered.peers.items())},
+            "replaced": sorted(remembered.replaced),
         },
         separators=(",", ":"),
     )
@@ -78,6 +81,7 @@ def read(text: str | None) -> Remembered:
             found["changed_at"],
             found["short_since"],
             {region: Peer(*peer) for region, peer in found["peers"].items()},
+            frozenset(found.get("replaced", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Remembered()

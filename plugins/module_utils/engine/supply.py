@@ -35,7 +35,8 @@ costs, for a refusal delays by a step and may be followed by another."""
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance of a fleet: its pool (``None`` for On-Demand), whether it serves, whether it was told to go."""
+    """An instance of a fleet: its pool (``None`` for On-Demand), whether it serves, whether it is to go: ``leaving``, because
+    it was told to, or, ``replaced``, by our own wish, so that its pool has not taken it away."""
 
     id: str
     pool: str | None
@@ -43,6 +44,7 @@ class Instance:
     launched_at: float
     serving: bool
     leaving: bool = False
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,9 @@ def step(seen: Seen, stakes: Stakes) -> Step:
     alive = [one for one in seen.instances if not one.leaving]
     held = units_of(alive)
     on_demand = held.pop(None, 0)
-    memory = learn(seen.memory, seen.now, held, seen.lost, seen.refused, seen.warned)
-    promised = prospects(seen.pools, memory, seen.now, held)
+    holding = held.keys() | {one.pool for one in seen.instances if one.replaced and one.pool}
+    memory = learn(seen.memory, seen.now, holding, seen.lost, seen.refused, seen.warned)
+    promised = prospects(seen.pools, memory, seen.now, holding)
     best = compose(
         [one for one in promised.values() if one.open > 0.5],
         held,
@@ -131,7 +134,7 @@ def step(seen: Seen, stakes: Stakes) -> Step:
 
 
 def _without_leaving(seen: Seen, made: Moves) -> Moves:
-    """With those that were told to go among those to end, once the target is served without them."""
+    """With those that are to go among those to end, once the target is served without them."""
     ending = set(made.end)
     served = sum(
         one.capacity for one in seen.instances if one.serving and not one.leaving and one.id not in ending

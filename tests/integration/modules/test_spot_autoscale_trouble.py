@@ -22,6 +22,9 @@ from ansible_collections.spot.platform.tests.integration.modules.groups import (
     writes,
 )
 
+IAM = {"elbv2": "elasticloadbalancing"}
+"""Where IAM calls a service otherwise than boto3."""
+
 
 def test_two_at_once_act_once(sandbox, fresh, step):
     """The second sees that the first acts, or has acted, since it looked."""
@@ -144,7 +147,7 @@ def documented_are_made(module, sandbox):
     text = import_module(f"ansible_collections.spot.platform.plugins.modules.{module}").DOCUMENTATION
     documented = set(re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", text))
     made = {
-        f"{service}:{name}" for service, names in sandbox.get("/sandbox/calls")["services"].items() for name in names
+        f"{IAM.get(service, service)}:{name}" for service, names in sandbox.get("/sandbox/calls")["services"].items() for name in names
     }
     assert made <= documented, made - documented
     return True

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, observing, state, steering, steering_groups
-from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Remembered
+from ansible_collections.spot.platform.plugins.module_utils.engine.memory import Remembered, written
 from moto import mock_aws
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
@@ -132,6 +132,19 @@ def test_a_notice_makes_an_instance_leave_and_its_pool_a_loser():
     one = steered([member("i-1")], [known("i-1")], told=["i-1"])
     seen = observing.observation_of(one, steering.Region([one], steering.Market(), {}), Remembered(), 0)
     assert seen.instances[0].leaving and seen.lost == (POOL,)
+
+
+def test_what_is_to_be_replaced_leaves_without_a_loss_now_and_at_later_steps():
+    one = steered([member("i-1"), member("i-2")], [known("i-1"), known("i-2")], told=["i-2"])
+    asked = steering._with_replaced(one, None, frozenset({"i-1", "i-2", "i-gone"}))
+    assert [(each.leaving, each.replaced) for each in asked.instances] == [(True, True), (True, False)]
+    assert observing.replaced_in(asked) == {"i-1"} and observing.counted_in(asked) == {"i-2"}
+    held = state.State("web", 1, written(Remembered(replaced=frozenset({"i-1"}))))
+    later = steering._with_replaced(steered([member("i-1")], [known("i-1")]), held, frozenset())
+    assert later.instances[0].replaced
+    assert observing.observation_of(later, steering.Region([later], steering.Market(), {}), Remembered(), 0).lost == ()
+    taken = steering._with_replaced(steered([member("i-1")], [known("i-1")], told=["i-1"]), held, frozenset())
+    assert taken.instances[0].leaving and not taken.instances[0].replaced, "AWS takes it away now"
 
 
 def test_the_policy_is_in_the_tags_and_options_come_before_them():

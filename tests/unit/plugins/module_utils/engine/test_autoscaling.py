@@ -52,6 +52,36 @@ def test_a_notice_starts_the_replacement_in_the_same_step():
     assert any(f"{A} took an instance away" in reason for reason in decision.reasons)
 
 
+def test_what_is_to_be_replaced_is_no_loss_of_its_pool_and_goes_when_the_replacement_serves():
+    bad = some(A, 1, leaving=True, replaced=True)
+    first = decide(seen(some(None, 1), bad, some(B, 2)), POLICY)
+    assert sum(first.moves.spot.values()) == 1 and first.moves.on_demand == 0 and first.moves.end == ()
+    assert first.memory.records[A].losses < 0.1 and first.memory.records[A].closed_at is None
+    assert first.memory.records[A].up_hours > 48, "it still holds an instance, so it grows older"
+    assert any("1 instance to be replaced" in reason for reason in first.reasons)
+    assert not any("told to go" in reason for reason in first.reasons)
+    young = decide(seen(some(None, 1), bad, some(B, 2), some(C, 1, serving=False)), POLICY)
+    assert not young.acts, "it stays until what replaces it serves"
+    served = decide(seen(some(None, 1), bad, some(B, 2), some(C, 1)), POLICY)
+    assert served.moves.end == (bad[0].id,) and served.moves.spot == {}
+
+
+def test_an_on_demand_instance_of_the_base_is_replaced_by_on_demand_and_counted_until_it_goes():
+    bad = some(None, 1, leaving=True, replaced=True)
+    first = decide(seen(bad, some(A, 3)), POLICY)
+    assert (first.kind, first.moves.on_demand, first.moves.spot, first.moves.end) == ("moved", 1, {}, ())
+    assert (first.on_demand, first.fallback) == (2, 0), "the group is not to replace the one that goes by Spot"
+    new = [Instance("i-new", None, 1, NOW - 60, True)]
+    last = decide(seen(bad, new, some(A, 3)), POLICY)
+    assert (last.kind, last.moves.end, last.on_demand) == ("moved", ("i-None-0",), 1)
+
+
+def test_an_instance_to_be_replaced_that_nobody_needs_goes_at_once():
+    bad = some(A, 1, leaving=True, replaced=True)
+    decision = decide(seen(some(None, 1), bad, some(B, 3)), POLICY)
+    assert (decision.moves.spot, decision.moves.end) == ({}, (bad[0].id,))
+
+
 def test_on_demand_stands_in_where_all_pools_refuse_and_goes_when_spot_serves():
     short = decide(replace(seen(some(None, 1)), memory=CLOSED), POLICY)
     assert (short.kind, short.moves.on_demand, short.on_demand, short.fallback) == ("fallback", 3, 4, 3)

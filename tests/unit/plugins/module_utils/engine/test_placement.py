@@ -90,3 +90,14 @@ def test_a_decision_says_that_the_fleet_chooses_the_pool() -> None:
     decision = autoscaling.decide(seen, policy)
     assert decision.moves.spot == {ANY: 6} and decision.expected == 8
     assert "asked for: 6 vcpus in any pool" in decision.reasons
+
+
+def test_a_fleet_replaces_what_it_is_told_to_and_ends_it_when_the_replacement_serves() -> None:
+    well = instances("s", "x-1a/m5.large", 2)
+    bad = [replace(one, leaving=True, replaced=True) for one in instances("b", "x-1a/m5.large", 1)]
+    first = stepped([*BASE, *well, *bad])
+    assert (first.spot, first.on_demand, first.end) == ({ANY: 2}, 0, ())
+    new = instances("n", "x-1b/m5.large", 1, age=60)
+    assert stepped([*BASE, *well, *bad, *new]).end == ("b0",)
+    of_base = [replace(one, leaving=True, replaced=True) for one in BASE]
+    assert stepped([*of_base, *well, *instances("t", "x-1b/m5.large", 1)]).on_demand == 2
