@@ -1,6 +1,6 @@
 """500 interruptions in one second over four regions, from SQS to a real ansible-rulebook, until each is dealt with.
 
-Each region has a group of 125 Spot Instances behind a target group. EventBridge brings the notices to a queue; the rulebook
+Each region has a group of 150 Spot Instances behind a target group, of which 125 are told to go. EventBridge brings the notices to a queue; the rulebook
 `spot` starts playbooks. An instance is dealt with when it is out of its target group and its replacement was asked for: as many
 launches of its region as came before it in the order of removal. Times are real seconds from the notice; the sandbox's clock runs with
 them. Three times: undisturbed, with the listener killed in the middle and started again, and with 30 % of the API calls throttled.
@@ -197,6 +197,7 @@ class Listener:
                 env={
                     **clean_environment(self.world.url),
                     "PATH": f"{binaries}:{os.environ['PATH']}",
+                    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
                     "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
                     "ANSIBLE_CALLBACKS_ENABLED": "spot.platform.activity",
                     "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
@@ -230,18 +231,18 @@ def storm(instances: int, how: str) -> dict[str, Any]:
     """Play it; the figures."""
     with sandbox("--regions", ",".join(REGIONS)) as url, tempfile.TemporaryDirectory() as name:
         world, folder = World(url), Path(name)
-        world.build(instances // len(REGIONS))
+        world.build(instances // len(REGIONS) * 6 // 5)
         listener = Listener(world, folder)
         listener.start()
         try:
-            return _storm(world, listener, how)
+            return _storm(world, listener, instances // len(REGIONS), how)
         finally:
             listener.kill()
 
 
-def _storm(world: World, listener: Listener, how: str) -> dict[str, Any]:
-    victims = {region: world.members(region) for region in REGIONS}
-    known = {region: set(ids) for region, ids in victims.items()}
+def _storm(world: World, listener: Listener, count: int, how: str) -> dict[str, Any]:
+    known = {region: set(world.members(region)) for region in REGIONS}
+    victims = {region: sorted(ids)[:count] for region, ids in known.items()}
     if how == "throttled":
         ask(world.url, "/sandbox/faults", rules=[{"kind": "throttle", "rate": 0.3}])
     ask(world.url, "/sandbox/interrupt", instance_ids=[one for ids in victims.values() for one in ids])
@@ -256,7 +257,7 @@ def _storm(world: World, listener: Listener, how: str) -> dict[str, Any]:
         for region in REGIONS:
             now = time.monotonic() - began
             if len(removed[region]) < len(victims[region]):
-                gone = known[region] - looking.registered(region)
+                gone = set(victims[region]) - looking.registered(region)
                 removed[region].update({one: now for one in gone if one not in removed[region]})
             if len(asked[region]) < len(victims[region]):
                 more = looking.launched(region, known[region]) - len(asked[region])
