@@ -132,7 +132,7 @@ def key(place: Place) -> Piece:
             },
         ],
     }
-    return Piece(KEY, place.alias, {"state": "Enabled", "rotation": True, "policy": policy})
+    return Piece(KEY, place.alias, {"state": "Enabled", "alias": True, "rotation": True, "policy": policy})
 
 
 def queue(place: Place, name: str, dead_of: str | None) -> Piece:
@@ -264,6 +264,15 @@ def decide_absent(wanted_pieces: Iterable[Piece], observed: Iterable[Piece]) -> 
     there = [piece for piece in observed if (piece.kind, piece.name) in ours or piece.kind == SUBSCRIPTION]
     there.sort(key=lambda piece: (order.index(piece.kind), piece.name))
     return tuple(Change(piece.kind, piece.name, piece.settings, None) for piece in there)
+
+
+def stages(changes: Iterable[Change]) -> list[list[Change]]:
+    """The changes in steps: those of a step do not need each other, and may be made side by side."""
+    found: dict[tuple[bool, str, bool], list[Change]] = {}
+    for change in changes:
+        dead = change.kind == QUEUE and change.name.endswith(DEAD)
+        found.setdefault((change.action == "deleted", change.kind, dead), []).append(change)
+    return list(found.values())
 
 
 def same(one: Any, other: Any) -> bool:
