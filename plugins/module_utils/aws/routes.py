@@ -30,10 +30,18 @@ class Seen:
     urls: Mapping[str, str] = field(default_factory=dict)
     subscriptions: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """The endpoints that have not confirmed their subscription: AWS gives no ARN for it yet."""
+        return tuple(name for name, arn in self.subscriptions.items() if not arn.startswith("arn:"))
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one region. ``urls`` are those of its queues, by name; ``pending`` the endpoints not yet confirmed."""
+    """What became of one region. ``changes`` were made, or would be; with an ``error`` those that were made before it.
+
+    ``urls`` are those of its queues, by name; ``pending`` the endpoints that have not confirmed their subscription.
+    """
 
     place: Place
     changes: tuple[Change, ...] = ()
@@ -58,17 +66,18 @@ def ensure(
     """
 
     def one(place: Place) -> Outcome:
-        changes: tuple[Change, ...] = ()
+        made: list[Change] = []
         try:
             seen = observe(clients, place)
             changes = decide(place, seen, endpoints, present)
-            if act and changes:
-                apply(clients, place, seen, changes)
-                seen = observe(clients, place) if present else Seen()
+            if not act or not changes:
+                return Outcome(place, changes, urls=seen.urls, pending=seen.pending)
+            new = apply(clients, place, seen, changes, made)
         except AwsError as error:
-            return Outcome(place, changes, error=str(error))
-        pending = tuple(name for name, arn in seen.subscriptions.items() if not arn.startswith("arn:"))
-        return Outcome(place, changes, urls=seen.urls, pending=pending)
+            return Outcome(place, tuple(made), error=str(error))
+        subscribed = {change.name for change in changes if change.kind == routes.SUBSCRIPTION and change.after is not None}
+        pending = sorted({*seen.pending, *subscribed} & set(endpoints or seen.pending))
+        return Outcome(place, changes, urls={**seen.urls, **new} if present else {}, pending=tuple(pending))
 
     return side_by_side(one, where)
 
@@ -181,22 +190,34 @@ def identity(place: Place) -> dict[str, str]:
     return {**ours.of("events", place.environment), "Name": place.name(routes.EVENTS)}
 
 
-def apply(clients: Clients, place: Place, seen: Seen, changes: Sequence[Change]) -> None:
-    """Make the changes, step by step. Raises `AwsError` for the first that fails; what was made stays."""
+def apply(
+    clients: Clients, place: Place, seen: Seen, changes: Sequence[Change], made: list[Change]
+) -> Mapping[str, str]:
+    """Make the changes, step by step, and note in ``made`` those that are done; returns the URLs of new queues by name.
+
+    Raises `AwsError` for the first that fails; what was made stays, and the next run goes on from there.
+    """
     endpoints = [change.name for change in changes if change.kind == routes.SUBSCRIPTION]
     wanted = {(piece.kind, piece.name): piece.settings for piece in routes.wanted(place, endpoints)}
     act = Act(clients, place, seen)
+
+    def make(change: Change) -> None:
+        act.make(change, wanted.get((change.kind, change.name), {}))
+        made.append(change)
+
     for stage in routes.stages(changes):
-        side_by_side(lambda change: act.make(change, wanted.get((change.kind, change.name), {})), stage)
+        side_by_side(make, stage)
+    return act.urls
 
 
 @dataclass(frozen=True)
 class Act:
-    """How each kind of thing is made, changed and deleted."""
+    """How each kind of thing is made, changed and deleted. ``urls`` are those of the queues that were made."""
 
     clients: Clients
     place: Place
     seen: Seen
+    urls: dict[str, str] = field(default_factory=dict)
 
     def make(self, change: Change, wanted: Mapping[str, Any]) -> None:
         """``wanted``: all settings that it shall have, not only those that differ."""
@@ -236,7 +257,7 @@ class Act:
         if change.after is None:
             api.delete_queue(client, self.seen.urls[change.name])
         elif change.before is None:
-            api.create_queue(client, change.name, texts(wanted), identity(self.place))
+            self.urls[change.name] = api.create_queue(client, change.name, texts(wanted), identity(self.place))
         else:
             api.set_queue_attributes(client, self.seen.urls[change.name], texts(change.after, empty=True))
 
@@ -255,7 +276,7 @@ class Act:
         if change.after is not None:
             dead = self.place.arn("sqs", self.place.name(routes.EVENTS) + routes.DEAD)
             api.subscribe(client, self.place.topic, change.name, dead)
-        elif self.seen.subscriptions[change.name].startswith("arn:"):  # AWS forgets what nobody confirms
+        elif change.name not in self.seen.pending:  # AWS forgets what nobody confirms
             api.unsubscribe(client, self.seen.subscriptions[change.name])
 
     def _rule(self, change: Change, wanted: Mapping[str, Any]) -> None:

@@ -163,8 +163,9 @@ def get_queue_attributes(client: Any, url: str) -> dict[str, str]:
 
 @Errors.common_error_handler("make the queue")
 @AWSRetry.jittered_backoff(retries=12, delay=5, max_delay=10, catch_extra_error_codes=DELETED_LATELY)
-def create_queue(client: Any, name: str, attributes: Mapping[str, str], tags: Mapping[str, str]) -> None:
-    client.create_queue(QueueName=name, Attributes=attributes, tags=tags)
+def create_queue(client: Any, name: str, attributes: Mapping[str, str], tags: Mapping[str, str]) -> str:
+    """Its URL."""
+    return client.create_queue(QueueName=name, Attributes=attributes, tags=tags)["QueueUrl"]
 
 
 @Errors.common_error_handler("change the queue")
