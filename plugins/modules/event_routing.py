@@ -162,7 +162,9 @@ def check(options: dict[str, Any], regions: list[str]) -> None:
     if not regions:
         raise ValueError("there is no region: give the option regions or region")
     for endpoint in options["endpoints"] or ():
-        if not re.fullmatch(r"https://[^\s/@]+(/\S*)?", endpoint):
+        if "@" in endpoint:
+            raise ValueError("an endpoint has a user name or a password in it; give its address alone, SNS signs what it sends")
+        if not re.fullmatch(r"https://[^\s/]+(/\S*)?", endpoint):
             raise ValueError(f"endpoint {endpoint!r} is not an HTTPS address: write it as https://events.example.com/sns")
 
 

@@ -76,15 +76,20 @@ def ensure(
         except AwsError as error:
             return Outcome(place, tuple(made), error=str(error))
         subscribed = {change.name for change in changes if change.kind == routes.SUBSCRIPTION and change.after is not None}
-        pending = sorted({*seen.pending, *subscribed} & set(endpoints or seen.pending))
-        return Outcome(place, changes, urls={**seen.urls, **new} if present else {}, pending=tuple(pending))
+        if not present:
+            return Outcome(place, changes)
+        pending = tuple(sorted({*seen.pending, *subscribed}))
+        return Outcome(place, changes, urls={**seen.urls, **new}, pending=pending)
 
     return side_by_side(one, where)
 
 
 def decide(place: Place, seen: Seen, endpoints: Sequence[str] | None, present: bool) -> tuple[Change, ...]:
-    wanted = routes.wanted(place, list(seen.subscriptions) if endpoints is None else endpoints)
-    return (routes.decide if present else routes.decide_absent)(wanted, seen.pieces)
+    """What is to be done. A subscription that nobody confirmed cannot be ended: AWS forgets it after some days."""
+    kept = list(seen.subscriptions) if endpoints is None else endpoints
+    endless = set(seen.pending) - set(kept if present else ())
+    there = [piece for piece in seen.pieces if piece.kind != routes.SUBSCRIPTION or piece.name not in endless]
+    return (routes.decide if present else routes.decide_absent)(routes.wanted(place, kept), there)
 
 
 def observe(clients: Clients, place: Place) -> Seen:
@@ -276,7 +281,7 @@ class Act:
         if change.after is not None:
             dead = self.place.arn("sqs", self.place.name(routes.EVENTS) + routes.DEAD)
             api.subscribe(client, self.place.topic, change.name, dead)
-        elif change.name not in self.seen.pending:  # AWS forgets what nobody confirms
+        else:
             api.unsubscribe(client, self.seen.subscriptions[change.name])
 
     def _rule(self, change: Change, wanted: Mapping[str, Any]) -> None:
