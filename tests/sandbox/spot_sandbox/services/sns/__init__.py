@@ -118,6 +118,14 @@ def _ask_to_confirm(subscription: Subscription, kind: str, words: str) -> None:
 class SNS(SNSResponse):
     """Subscriptions to HTTP endpoints are pending until their token comes back."""
 
+    def get_topic_attributes(self) -> ActionResult:
+        """moto's, with the version of the signatures, where it was set."""
+        shown = super().get_topic_attributes()
+        topic = self.backend.get_topic(self._get_param("TopicArn"))
+        if hasattr(topic, "signature_version"):
+            shown.result["Attributes"]["SignatureVersion"] = topic.signature_version
+        return shown
+
     def subscribe(self) -> ActionResult:
         topic_arn, endpoint, protocol = (self._get_param(name) for name in ("TopicArn", "Endpoint", "Protocol"))
         if protocol in WEB and not str(endpoint).startswith(f"{protocol}://"):
