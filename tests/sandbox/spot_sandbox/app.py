@@ -155,7 +155,7 @@ class Application:
                 message = f"The sandbox does not have {call.action}: {missing}"
                 return error(call, faults.Fault(_unsupported(call), message, 400))
             except ServiceException as refused:  # raised where moto does not expect one
-                return error(call, faults.Fault(refused.code, refused.message, 400))
+                return error(call, faults.Fault(refused.code, refused.message, getattr(refused, "status", 400)))
             except Exception as crash:  # a 5xx would be retried: say at once what is broken
                 log.exception("%s failed in the sandbox", call.action)
                 message = f"{call.action} failed in the sandbox: {type(crash).__name__}: {crash}"

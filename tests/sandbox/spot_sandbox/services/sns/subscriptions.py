@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.moto_api._internal import mock_random
-from moto.sns.exceptions import SNSInvalidParameter, SNSNotFoundError
+from moto.sns.exceptions import SNSException, SNSInvalidParameter
 from moto.sns.models import SNSBackend, Subscription, Topic, sns_backends
 from spot_sandbox import ACCOUNT, clock, patterns, policies, sns_signing
 from spot_sandbox.services import sqs
@@ -32,6 +32,12 @@ class Token:
 
     subscription: Subscription
     until: float
+
+
+class NotAuthorized(SNSException):
+    """The owner of the subscription wants whoever ends it to say who they are."""
+
+    code, message, status = "AuthorizationError", "Unsubscribe requires authentication for this subscription", 403
 
 
 TOKENS: dict[str, Token] = {}
@@ -94,7 +100,7 @@ def end(backend: SNSBackend, arn: str, authenticated: bool) -> None:
     if subscription is None:
         return
     if not authenticated and getattr(subscription, "guarded", False):
-        raise SNSNotFoundError("Subscription does not exist")
+        raise NotAuthorized()
     del backend.subscriptions[arn]
     if subscription.protocol in HTTP and not pending(subscription):
         words = (

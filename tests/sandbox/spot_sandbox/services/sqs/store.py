@@ -69,7 +69,7 @@ class Store:
     ) -> tuple[list[Message], list[Entry]]:
         """Up to ``count`` messages, from now on in flight; and those that were received ``limit`` times, taken out."""
         self._wake_up()
-        taken: list[Message] = []
+        taken: list[Entry] = []
         dead: list[Entry] = []
         aside: list[tuple[int, int, Entry]] = []
         busy = {group for group, number in self._flying_groups.items() if number} if fifo else set()
@@ -87,10 +87,10 @@ class Store:
                 self._move(entry, GONE)
                 dead.append(entry)
             else:
-                taken.append(self._hand_out(entry, visibility))
+                taken.append(entry)
         for mark in aside:
             heapq.heappush(self._waiting, mark)
-        return taken, dead
+        return [self._hand_out(entry, visibility) for entry in taken], dead
 
     def _hand_out(self, entry: Entry, visibility: float) -> Message:
         message = entry.message
