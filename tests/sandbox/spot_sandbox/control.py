@@ -221,16 +221,5 @@ def _number(values: dict[str, Any], key: str, default: float) -> float:
     return float(value)
 
 
-def page(environ: dict[str, Any]) -> Response | None:
-    """What AWS serves to anyone at a path of its own, such as the certificate that SNS signs with."""
-    make = _pages().get(environ.get("PATH_INFO", "")) if environ["REQUEST_METHOD"] == "GET" else None
-    return Response(make(), content_type="application/octet-stream") if make else None
-
-
-@cache
-def _pages() -> dict[str, Callable[[], bytes]]:
-    return {path: make for module in services.modules() for path, make in getattr(module, "PAGES", {}).items()}
-
-
 def _json(answer_body: dict[str, Any], status: int = 200) -> Response:
     return Response(json.dumps(answer_body) + "\n", status, content_type="application/json")

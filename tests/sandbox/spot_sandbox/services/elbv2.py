@@ -1,7 +1,4 @@
-"""Load balancers: the attributes that AWS gives a new one, and target health that follows the instances.
-
-A target that is deregistered drains for as long as its group says. `POST /sandbox/unhealthy` lets instances fail.
-"""
+"""Load balancers: the attributes that AWS gives a new one, and target health that follows instances and controls."""
 
 from __future__ import annotations
 
@@ -9,9 +6,9 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
-from moto.elbv2.models import FakeHealthStatus
+from moto.elbv2.models import FakeHealthStatus, FakeTargetGroup, elbv2_backends
 from moto.elbv2.responses import ELBV2Response
-from spot_sandbox import clock
+from spot_sandbox import ACCOUNT, clock, market
 
 ATTRIBUTES = {
     "access_logs.s3.enabled": "false",
@@ -44,19 +41,6 @@ STATES = {
     "terminated": ("unused", "Target.InvalidState", "Target is in the terminated state"),
 }
 
-DRAINING = ("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
-FAILED = ("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
-
-_draining: dict[tuple[str, str], tuple[float, str]] = {}
-"""Until when a target of a group drains, and on which port, by the group's ARN and the target."""
-_unhealthy: dict[str, set[str]] = {"targets": set(), "status": set()}
-"""The instances that fail the checks of load balancers, and those of EC2."""
-
-
-def impaired(instance_id: str) -> bool:
-    """Whether it fails the checks of EC2."""
-    return instance_id in _unhealthy["status"]
-
 
 class LoadBalancers(ELBV2Response):
     def create_load_balancer(self) -> ActionResult:
@@ -68,67 +52,94 @@ class LoadBalancers(ELBV2Response):
                 balancer.attrs = dict(ATTRIBUTES)
         return answer
 
-    def describe_target_health(self) -> ActionResult:
-        arn = self._get_param("TargetGroupArn")
-        found = self.elbv2_backend.describe_target_health(arn, self._get_param("Targets", []))
-        instances = ec2_backends[self.current_account][self.region]
-        shown = []
-        for health in found:
-            if health.status == "healthy" and health.instance_id.startswith("i-"):
-                instance = instances.get_instance_by_id(health.instance_id)
-                state = instance.state if instance else "terminated"
-                told = STATES.get(state) or (FAILED if health.instance_id in _unhealthy["targets"] else None)
-                if told:
-                    health = FakeHealthStatus(health.instance_id, health.port, health.health_check_port, *told)
-            elif self._drains(arn, health.instance_id):
-                health = FakeHealthStatus(health.instance_id, health.port, health.health_check_port, *DRAINING)
-            shown.append(health)
-        if not self._get_param("Targets", []):
-            port = self.elbv2_backend.target_groups[arn].health_check_port
-            for (group, name), (_until, of) in list(_draining.items()):
-                if group == arn and self._drains(arn, name):
-                    shown.append(FakeHealthStatus(name, of, port, *DRAINING))
-        return ActionResult({"TargetHealthDescriptions": shown})
-
     def deregister_targets(self) -> ActionResult:
-        arn = self._get_param("TargetGroupArn")
-        group = self.elbv2_backend.target_groups.get(arn)
-        registered = dict(group.targets) if group else {}
         answer = super().deregister_targets()
-        delay = float(group.attributes.get("deregistration_delay.timeout_seconds") or 300)
-        for one in self._get_param("Targets", []):
-            if one["Id"] in registered:
-                _draining[arn, one["Id"]] = clock.time() + delay, str(registered[one["Id"]].get("port", group.port))
+        arn = self._get_param("TargetGroupArn")
+        delay = float(self.elbv2_backend.target_groups[arn].attributes["deregistration_delay.timeout_seconds"])
+        for target in self._get_param("Targets", []):
+            FAILING.pop((arn, target["Id"]), None)
+            DRAINING[arn, target["Id"]] = clock.time() + delay
         return answer
 
-    def register_targets(self) -> ActionResult:
-        for one in self._get_param("Targets", []):
-            _draining.pop((self._get_param("TargetGroupArn"), one["Id"]), None)
-        return super().register_targets()
+    def describe_target_health(self) -> ActionResult:
+        arn, wanted = self._get_param("TargetGroupArn"), self._get_param("Targets", [])
+        found = self.elbv2_backend.describe_target_health(arn, wanted)
+        group = self.elbv2_backend.target_groups[arn]
+        if not wanted:
+            leaving = [i for (of, i) in DRAINING if of == arn and self._drains(group, i)]
+            found += [group.health_for({"Id": i}, ec2_backends[self.current_account][self.region]) for i in leaving]
+        return ActionResult({"TargetHealthDescriptions": [self._health(group, health) for health in found]})
 
-    def _drains(self, arn: str, name: str) -> bool:
-        """Whether the target drains still: an instance that is gone does not."""
-        until, _port = _draining.get((arn, name), (0.0, ""))
-        instance = ec2_backends[self.current_account][self.region].get_instance_by_id(name) if until else None
-        return clock.time() < until and instance is not None and instance.state != "terminated"
+    def _health(self, group: FakeTargetGroup, health: FakeHealthStatus) -> FakeHealthStatus:
+        told = None
+        if self._drains(group, health.instance_id):
+            told = STATES["shutting-down"]
+        elif health.status == "healthy":
+            told = STATES.get(self._instance_state(health.instance_id))
+            told = told or FAILING.get((group.arn, health.instance_id))
+        if told is None:
+            return health
+        return FakeHealthStatus(health.instance_id, health.port, health.health_check_port, *told)
+
+    def _drains(self, group: FakeTargetGroup, target: str) -> bool:
+        """Whether a deregistered target still has its delay; one that ended or is registered again has none."""
+        until = DRAINING.get((group.arn, target), 0.0)
+        return until > clock.time() and target not in group.targets and self._instance_state(target) == "running"
+
+    def _instance_state(self, target: str) -> str:
+        if not target.startswith("i-"):
+            return "running"
+        instance = ec2_backends[self.current_account][self.region].get_instance_by_id(target)
+        return str(instance.state) if instance else "terminated"
 
 
-def control_unhealthy(values: dict[str, Any]) -> dict[str, Any]:
-    """``{"instance_ids": [..], "checks": "targets" | "status"}``: they fail from now on, and no others."""
-    checks, ids = values.get("checks", "targets"), values.get("instance_ids")
-    if checks not in _unhealthy:
-        raise ValueError(f"checks {checks!r} are not known: use targets or status")
-    if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
-        raise ValueError("instance_ids is missing: give a list of ids, [] for none")
-    _unhealthy[checks] = set(ids)
-    return {name: sorted(found) for name, found in _unhealthy.items()}
+DRAINING: dict[tuple[str, str], float] = {}
+"""By target group and target: until when a deregistered one is drained."""
+FAILING: dict[tuple[str, str], tuple[str, str, str]] = {}
+"""By target group and target: the state, reason and description that were set for one that would be healthy."""
+REASONS = {
+    "unhealthy": ("Target.FailedHealthChecks", "Health checks failed"),
+    "initial": ("Elb.InitialHealthChecking", "Initial health checks in progress"),
+    "unavailable": ("Target.HealthCheckDisabled", "Health checks are not enabled for this target"),
+}
 
 
 def reset() -> None:
-    _draining.clear()
-    for found in _unhealthy.values():
-        found.clear()
+    """Nothing drains, and no target fails."""
+    DRAINING.clear()
+    FAILING.clear()
 
 
-CONTROL = {"POST /sandbox/unhealthy": control_unhealthy}
+def control_targets(body: dict[str, Any]) -> dict[str, Any]:
+    """Set the health of registered targets."""
+    known = ("region", "target_group", "ids", "state", "reason", "description")
+    if unknown := sorted(set(body) - set(known)):
+        raise ValueError(f"unknown key {unknown[0]!r}: use {', '.join(known)}")
+    region, state, wanted = body.get("region", "us-east-1"), body.get("state"), body.get("target_group")
+    if region not in market.regions():
+        raise ValueError(f"region {region!r} is not served: use one of {', '.join(market.regions())}")
+    if state != "healthy" and state not in REASONS:
+        raise ValueError(f"state {state!r} is not known: use healthy, {', '.join(REASONS)}")
+    groups = [
+        g for g in elbv2_backends[ACCOUNT][region].target_groups.values() if wanted is None or wanted in (g.arn, g.name)
+    ]
+    if not groups:
+        raise ValueError(f"target group {wanted!r} is not there in {region}: give its ARN or its name")
+    ids = body.get("ids")
+    if ids is not None and (not isinstance(ids, list) or not ids):
+        raise ValueError(f"ids {ids!r} must be a list of ids of targets; leave it out for all of them")
+    registered = [(group.arn, one) for group in groups for one in group.targets]
+    if missing := sorted(set(ids or ()) - {one for _arn, one in registered}):
+        raise ValueError(f"{missing[0]} is not registered with {wanted or f'a target group in {region}'}")
+    chosen = [key for key in registered if ids is None or key[1] in ids]
+    for key in chosen:
+        if state == "healthy":
+            FAILING.pop(key, None)
+        else:
+            reason, description = REASONS[state]
+            FAILING[key] = (state, body.get("reason", reason), body.get("description", description))
+    return {"targets": [{"target_group": arn, "id": one, "state": state} for arn, one in chosen]}
+
+
+CONTROL = {"POST /sandbox/targets": control_targets}
 RESPONSES = {"elasticloadbalancing": LoadBalancers}
