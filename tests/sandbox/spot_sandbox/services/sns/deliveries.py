@@ -24,7 +24,8 @@ PAUSES = (0.2, 0.5, 1.0)
 """Real seconds before each further attempt. AWS makes three as well, 20 seconds apart."""
 TIMEOUT = 15.0
 """Real seconds that an endpoint has to answer."""
-THREADS = 32
+THREADS = 64
+"""How many posts can be under way; further ones wait for them."""
 KEPT = 1000
 """How many attempts are remembered."""
 
@@ -58,7 +59,7 @@ def post(one: Post, after: float = 0.0) -> None:
     """Post it soon, or after so many real seconds; returns at once."""
     with _ready:
         heapq.heappush(_due, (real_time.monotonic() + after, next(_numbers), one))
-        if not _idle and len(_threads) < THREADS:
+        if len(_due) > _idle and len(_threads) < THREADS:
             thread = threading.Thread(target=_run, name=f"sns-{len(_threads)}", daemon=True)
             _threads.append(thread)
             thread.start()
