@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import http.client
 import itertools
+import logging
 import ssl
 import threading
 import time as real_time
@@ -28,6 +29,7 @@ THREADS = 64
 """How many posts can be under way; further ones wait for them."""
 KEPT = 1000
 """How many attempts are remembered."""
+log = logging.getLogger("spot_sandbox")
 
 
 @dataclass
@@ -114,6 +116,8 @@ def _run() -> None:
             _under_way += 1
         try:
             _perform(one, era, connections)
+        except Exception:  # the thread goes on with others; the log shows it with its trace
+            log.exception("a post to %s failed", one.url)
         finally:
             with _ready:
                 _under_way -= 1
