@@ -187,6 +187,18 @@ def test_a_lost_answer_delivers_an_event_twice(aws: Any) -> None:
     assert [m["id"] for m in aws.messages(url)] == [sent, sent]
 
 
+def test_a_delay_brings_an_event_later(aws: Any) -> None:
+    url = aws.queue("q")
+    put(aws, "r", {"Arn": aws.queue_arn("q")})
+    rule = {"service": "events", "operation": "Deliver", "kind": "latency", "seconds": 60}
+    aws.sandbox.post("/sandbox/faults", rules=[rule])
+    tell(aws)
+    aws.advance(59)
+    assert aws.messages(url) == []
+    aws.advance(2)
+    assert len(aws.messages(url)) == 1
+
+
 def test_faults_of_all_calls_leave_deliveries_alone(aws: Any) -> None:
     url = aws.queue("q")
     put(aws, "r", {"Arn": aws.queue_arn("q")})

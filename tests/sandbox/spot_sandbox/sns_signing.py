@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from cryptography import x509
@@ -96,7 +96,7 @@ class Authority:
         """What is at ``SigningCertURL``: the signing certificate, then the one that issued it."""
         return _pem(self.certificate) + _pem(self.issuer)
 
-    @property
+    @cached_property
     def file(self) -> str:
         """The last part of ``SigningCertURL``."""
         return f"SimpleNotificationService-{self.certificate.fingerprint(hashes.SHA256()).hex()[:32]}.pem"

@@ -109,11 +109,11 @@ class Delivery:
     retries: int = 0
 
 
-def _attempt(delivery: Delivery) -> None:
+def _attempt(delivery: Delivery, delayed: bool = False) -> None:
     """Deliver, try again later, or give up."""
-    rule = faults.strike("events", "Deliver", delivery.region, named=True)
+    rule = None if delayed else faults.strike("events", "Deliver", delivery.region, named=True)
     if rule and rule.kind == "latency":
-        clock.call_later(rule.seconds or 0.0, _attempt, delivery)
+        clock.call_later(rule.seconds or 0.0, _attempt, delivery, True)
         return
     error = STRUCK.get(rule.kind, "ERROR_FROM_TARGET") if rule else _put(delivery)
     if rule and rule.kind == "lost":  # it arrived, and nobody heard of it: it will arrive twice

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import http.client
 import itertools
+import logging
 import ssl
 import threading
 import time as real_time
@@ -24,9 +25,11 @@ PAUSES = (0.2, 0.5, 1.0)
 """Real seconds before each further attempt. AWS makes three as well, 20 seconds apart."""
 TIMEOUT = 15.0
 """Real seconds that an endpoint has to answer."""
-THREADS = 32
+THREADS = 64
+"""How many posts can be under way; further ones wait for them."""
 KEPT = 1000
 """How many attempts are remembered."""
+log = logging.getLogger("spot_sandbox")
 
 
 @dataclass
@@ -58,7 +61,7 @@ def post(one: Post, after: float = 0.0) -> None:
     """Post it soon, or after so many real seconds; returns at once."""
     with _ready:
         heapq.heappush(_due, (real_time.monotonic() + after, next(_numbers), one))
-        if not _idle and len(_threads) < THREADS:
+        if len(_due) > _idle and len(_threads) < THREADS:
             thread = threading.Thread(target=_run, name=f"sns-{len(_threads)}", daemon=True)
             _threads.append(thread)
             thread.start()
@@ -113,6 +116,8 @@ def _run() -> None:
             _under_way += 1
         try:
             _perform(one, era, connections)
+        except Exception:  # the thread goes on with others; the log shows it with its trace
+            log.exception("a post to %s failed", one.url)
         finally:
             with _ready:
                 _under_way -= 1
