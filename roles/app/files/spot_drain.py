@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Wait until this instance is told to go, drain the application, and stop it. Run by spot-drain.service."""
+# With an argument: the machine shuts down, drain now, or wait until that is done; systemd then stops the application.
 
 import datetime
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -63,7 +65,25 @@ def run(command, seconds):
         return False
 
 
+def drain(limit):
+    """Run the drain command, once; where it was begun already, wait until it has ended."""
+    limit = min(float(SET("SPOT_DRAIN_SECONDS", "30")), limit)
+    if not SET("SPOT_DRAIN"):
+        return
+    if os.path.exists(DONE):
+        while len(sys.argv) > 1 and not os.path.getsize(DONE) and limit > 0:
+            time.sleep(0.2)
+            limit -= 0.2
+        return
+    with open(DONE, "w") as file:
+        well = run(["/bin/sh", SET("SPOT_DRAIN")], limit)
+        file.write("drained")
+    say("the drain command has ended" if well else f"the drain command failed, or took more than {limit:.0f} s")
+
+
 def main():
+    if len(sys.argv) > 1:
+        return drain(NOTICE)
     failing = False
     while True:
         try:
@@ -79,11 +99,7 @@ def main():
     why, left = found
     end = time.monotonic() + left - MARGIN
     say(f"told to go in {left:.0f} s: {why}")
-    if SET("SPOT_DRAIN") and not os.path.exists(DONE):
-        open(DONE, "w").close()
-        limit = min(float(SET("SPOT_DRAIN_SECONDS", "30")), end - time.monotonic())
-        well = run(["/bin/sh", SET("SPOT_DRAIN")], limit)
-        say("the drain command has ended" if well else f"the drain command failed, or took more than {limit:.0f} s")
+    drain(end - time.monotonic())
     time.sleep(max(0, end - time.monotonic() - float(SET("SPOT_STOP_LEFT", str(NOTICE)))))
     unit = SET("SPOT_UNIT")
     well = run([*SET("SPOT_STOP", "systemctl stop").split(), unit], end - time.monotonic())

@@ -75,7 +75,7 @@ class Hook:
         stop.write_text('#!/bin/sh\necho "stopped $1" >> events\n')
         stop.chmod(0o755)
 
-    def start(self, drain: str | None = None, **settings: str) -> subprocess.Popen[str]:
+    def start(self, drain: str | None = None, *arguments: str, **settings: str) -> subprocess.Popen[str]:
         told = {
             "SPOT_METADATA": self.metadata.url,
             "SPOT_POLL": "0.1",
@@ -89,7 +89,7 @@ class Hook:
             (self.folder / "drain.sh").write_text(drain)
             told["SPOT_DRAIN"] = str(self.folder / "drain.sh")
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPT)],
+            [sys.executable, str(SCRIPT), *arguments],
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], **told},
             stdout=subprocess.PIPE,
@@ -185,6 +185,21 @@ def test_killed_and_started_again_it_drains_once(hook: Hook) -> None:
     process.wait()
     assert hook.start("echo drained >> events").wait(20) == 0
     assert hook.events == ["drained", "stopped web.service"]
+
+
+def test_when_the_machine_shuts_down_it_drains_at_once_and_only_once(hook: Hook) -> None:
+    for _each in range(2):
+        assert hook.start("echo drained >> events", "now").wait(20) == 0
+    assert hook.events == ["drained"] and hook.metadata.asked == [], "systemd stops the application itself"
+
+
+def test_a_shutdown_waits_for_a_drain_that_is_at_work(hook: Hook) -> None:
+    hook.metadata.interrupt(120)
+    first = hook.start("echo begun >> events; sleep 2; echo drained >> events")
+    hook.until(lambda: hook.events)
+    assert hook.start(None, "now", SPOT_DRAIN=str(hook.folder / "drain.sh")).wait(20) == 0
+    assert hook.events[:2] == ["begun", "drained"]
+    assert first.wait(20) == 0
 
 
 def test_metadata_that_fails_or_wants_a_new_token_is_asked_again(hook: Hook) -> None:
