@@ -95,13 +95,39 @@ class Aws:
     def activities(self, name: str = "web", **more: Any) -> list[dict[str, Any]]:
         return self.asg.describe_scaling_activities(AutoScalingGroupName=name, **more)["Activities"]
 
-    def queue(self, name: str, pattern: dict[str, Any] | None = None) -> str:
-        """A queue, with a rule for the pattern that sends to it."""
-        url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+    def queue(self, name: str, pattern: dict[str, Any] | None = None, open_to_all: bool = True, **attributes: Any) -> str:
+        """A queue that services may send to, with a rule for the pattern that does."""
+        if open_to_all:
+            attributes["Policy"] = self.send_policy(name)
+        url = self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         if pattern:
             self.events.put_rule(Name=name, EventPattern=json.dumps(pattern))
             self.events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": self.queue_arn(name)}])
         return url
+
+    def send_policy(self, name: str, service: Any = ("events.amazonaws.com", "sns.amazonaws.com"), **condition: Any) -> str:
+        """What lets services send to a queue."""
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sqs:SendMessage",
+            "Resource": self.queue_arn(name),
+            **({"Condition": condition} if condition else {}),
+        }
+        return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+    def topic(self, name: str, **attributes: Any) -> str:
+        """A topic that rules may publish to."""
+        arn = self.sns.create_topic(Name=name, Attributes=attributes)["TopicArn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sns:Publish",
+            "Resource": arn,
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=policy)
+        return arn
 
     def queue_arn(self, name: str) -> str:
         return f"arn:aws:sqs:{self.region}:123456789012:{name}"

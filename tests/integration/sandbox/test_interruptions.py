@@ -80,7 +80,7 @@ def test_room_that_is_taken_away_interrupts_the_newest_above_it_once(aws: Any) -
 def test_each_event_reaches_queue_and_topic_once_as_the_target_wants_it(aws: Any) -> None:
     direct = aws.queue("direct", {"detail-type": [WARNING]})
     behind = aws.queue("behind")
-    topic = aws.sns.create_topic(Name="topic")["TopicArn"]
+    topic = aws.topic("topic")
     aws.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=aws.queue_arn("behind"))
     shaped = aws.queue("shaped")
     transformer = {"InputPathsMap": {"id": "$.detail.instance-id"}, "InputTemplate": '{"gone": <id>}'}

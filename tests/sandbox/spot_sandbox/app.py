@@ -9,7 +9,7 @@ import re
 import socket
 import struct
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
@@ -80,6 +80,11 @@ class Call:
         self.signing_name = scope[1].lower() if scope else ""
         content_type = environ.get("CONTENT_TYPE") or ""
         form = parse_qs(body.decode("utf-8", "replace")) if content_type.startswith("application/x-www-form") else {}
+        self.unsigned = None if scope else _unsigned(environ)
+        if self.unsigned:
+            self.signing_name, self.region, self.protocol, self.operation = self.unsigned[1:]
+            self.service = self.signing_name
+            return
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         path = environ.get("PATH_INFO", "")
         if "cbor" in content_type or environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
@@ -94,6 +99,8 @@ class Call:
                 BOTO_NAMES.get(self.signing_name, self.signing_name), environ["REQUEST_METHOD"], path
             )
         self.service = BOTO_NAMES.get(self.signing_name, self.signing_name)
+        if self.service == "ses" and path.startswith("/v2/"):
+            self.service, self.operation = "sesv2", _rest_operation("sesv2", environ["REQUEST_METHOD"], path)
         if self.service == "elbv2" and form.get("Version") == ["2012-06-01"]:
             self.service = "elb"
 
@@ -140,7 +147,7 @@ class Application:
         with nullcontext() if (call.service, call.operation) in WAITING else clock.LOCK:
             try:
                 answer = self._answer(call, environ)
-                if not call.operation.startswith(READS):
+                if not call.operation.startswith(READS) and (call.service, call.operation) not in WAITING:
                     clock.tell_changed()
                 return answer
             except NotImplementedError as missing:
@@ -148,13 +155,15 @@ class Application:
                 message = f"The sandbox does not have {call.action}: {missing}"
                 return error(call, faults.Fault(_unsupported(call), message, 400))
             except ServiceException as refused:  # raised where moto does not expect one
-                return error(call, faults.Fault(refused.code, refused.message, 400))
+                return error(call, faults.Fault(refused.code, refused.message, getattr(refused, "status", 400)))
             except Exception as crash:  # a 5xx would be retried: say at once what is broken
                 log.exception("%s failed in the sandbox", call.action)
                 message = f"{call.action} failed in the sandbox: {type(crash).__name__}: {crash}"
                 return error(call, faults.Fault("SandboxFailure", message, 400))
 
     def _answer(self, call: Call, environ: dict[str, Any]) -> Response:
+        if call.unsigned:
+            return call.unsigned[0](environ)
         responder = SERVICES.get(call.signing_name)
         if responder is None or call.service == "elb":
             if call.signing_name and not _known_to_moto(self.moto, call.signing_name):
@@ -181,6 +190,19 @@ def _credential_scope(environ: dict[str, Any]) -> tuple[str, str] | None:
         scope = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
     parts = scope.split("/")
     return (parts[2], parts[3]) if len(parts) >= 5 else None
+
+
+Unsigned = tuple[Callable[[dict[str, Any]], Response], str, str, str, str]
+"""Who answers it, and of what service, region, protocol and operation it is."""
+
+
+def _unsigned(environ: dict[str, Any]) -> Unsigned | None:
+    """What a request without credentials asks for, where a service takes such."""
+    for module in services.modules():
+        found = getattr(module, "unsigned", lambda _environ: None)(environ)
+        if found:
+            return found
+    return None
 
 
 def _rest_operation(service: str, method: str, path: str) -> str:

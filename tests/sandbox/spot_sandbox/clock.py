@@ -42,6 +42,9 @@ speed = 1.0
 changed_hooks: list[Callable[[], None]] = []
 """Called, with ``LOCK`` held, when something may have changed: after a scheduled call and after a call of an API."""
 
+stepped_hooks: list[Callable[[], None]] = []
+"""Called, with ``LOCK`` held, when the clock was stepped or its speed changed: for what waits in real time."""
+
 _wake = threading.Condition(LOCK)
 _calls: list[Call] = []
 _numbers = itertools.count()
@@ -80,6 +83,7 @@ def set_speed(factor: float) -> None:
         _set(time())
         speed = float(factor)
         _wake.notify_all()
+        _tell_stepped()
 
 
 def call_later(seconds: float, function: Callable[..., Any], *arguments: Any) -> Call:
@@ -112,6 +116,7 @@ def advance(seconds: float) -> None:
             _set(target)
             speed = running
             _wake.notify_all()
+            _tell_stepped()
 
 
 def reset(factor: float | None = None, moment: float | None = None) -> None:
@@ -124,6 +129,7 @@ def reset(factor: float | None = None, moment: float | None = None) -> None:
         if factor is not None:
             speed = factor
         _wake.notify_all()
+        _tell_stepped()
 
 
 def _perform(call: Call) -> None:
@@ -140,6 +146,17 @@ def tell_changed() -> None:
     """Call the ``changed_hooks``."""
     for hook in changed_hooks:
         hook()
+
+
+def _tell_stepped() -> None:
+    for hook in stepped_hooks:
+        hook()
+
+
+def real_seconds(moment: float) -> float | None:
+    """Real seconds from now until a sandbox time; ``None`` where the clock stands still before it."""
+    ahead = moment - time()
+    return 0.0 if ahead <= 0 else ahead / speed if speed else None
 
 
 def _run() -> None:

@@ -80,9 +80,11 @@ def current() -> list[dict[str, Any]]:
     return [asdict(rule) for rule in _rules]
 
 
-def strike(service: str, operation: str, region: str) -> Rule | None:
-    """The rule that hits this call, if any; its count goes down."""
+def strike(service: str, operation: str, region: str, named: bool = False) -> Rule | None:
+    """The rule that hits this call, if any; its count goes down. ``named``: only rules that name the operation."""
     for rule in _rules:
+        if named and rule.operation != operation:
+            continue
         if rule.count == 0 or not (
             fnmatchcase(service, rule.service)
             and fnmatchcase(operation, rule.operation)

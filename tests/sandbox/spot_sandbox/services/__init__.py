@@ -4,6 +4,8 @@
                Classes of several files for one service are combined by inheritance, in the order of their names.
 ``CONTROL``    ``{"POST /sandbox/thing": function}``: takes the JSON body (GET: the query) as a dict, returns a dict;
                raises ``ValueError`` for bad input.
+``unsigned(environ)``  for a request without credentials that the service takes: who answers it (given ``environ``), the
+               service, region, protocol and operation; ``None`` for any other.
 ``reset()``    called on start and on ``POST /sandbox/reset``, after moto's own state is cleared.
 """
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+
 from moto.core.responses import ActionResult, EmptyResult
 from spot_sandbox import clock
 from spot_sandbox.services.autoscaling.calls import Calls
 from spot_sandbox.services.autoscaling.members import complete
 from spot_sandbox.services.autoscaling.requests import invalid, read_hook
 from spot_sandbox.services.autoscaling.state import Group, Member
+from spot_sandbox.services.events import ACCOUNT, send, stamp
 
 
 class HookCalls(Calls):
@@ -15,7 +19,18 @@ class HookCalls(Calls):
 
     def put_lifecycle_hook(self) -> ActionResult:
         group, given = self._group(), self._given()
-        group.hooks[given["LifecycleHookName"]] = read_hook(group, given)
+        hook = group.hooks[given["LifecycleHookName"]] = read_hook(group, given)
+        if hook.target:
+            test = {
+                "AccountId": ACCOUNT,
+                "RequestId": str(uuid.uuid4()),
+                "AutoScalingGroupARN": group.arn,
+                "AutoScalingGroupName": group.name,
+                "Service": "AWS Auto Scaling",
+                "Event": "autoscaling:TEST_NOTIFICATION",
+                "Time": stamp(),
+            }
+            send(hook.target, json.dumps(test))
         return EmptyResult()
 
     def delete_lifecycle_hook(self) -> ActionResult:
@@ -36,7 +51,7 @@ class HookCalls(Calls):
                         "AutoScalingGroupName": group.name,
                         "LifecycleTransition": h.transition,
                         "HeartbeatTimeout": int(h.timeout),
-                        "GlobalTimeout": min(172800, 100 * int(h.timeout)),
+                        "GlobalTimeout": h.longest,
                         "DefaultResult": h.default,
                         "NotificationMetadata": h.metadata,
                         "NotificationTargetARN": h.target,
@@ -71,5 +86,6 @@ class HookCalls(Calls):
         member, name = self._waiting(group)
         wait, hook = member.waits[name], group.hooks[name]
         wait.deadline.cancel()
-        wait.deadline = clock.call_later(hook.timeout, complete, group, member, name, hook.default)
+        left = min(float(hook.timeout), wait.began + hook.longest - clock.time())
+        wait.deadline = clock.call_later(left, complete, group, member, name, hook.default)
         return EmptyResult()

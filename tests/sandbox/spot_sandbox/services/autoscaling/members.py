@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.core.exceptions import ServiceException
-from spot_sandbox import clock
+from spot_sandbox import clock, faults
 from spot_sandbox.services import events, instances
 from spot_sandbox.services.autoscaling import state
 from spot_sandbox.services.autoscaling.activities import details, launch_cause, record_failure, tell
@@ -143,12 +143,33 @@ def cancel(member: Member) -> None:
 
 
 def terminate(group: Group, member: Member) -> None:
+    """End it; a fault of ``Terminate`` lets it run, tells of that, and it is tried again."""
+    record = instances.RECORDS.get(member.id)
+    runs = record is not None and record.ended is None
+    if runs and member.activity and faults.strike("autoscaling", "Terminate", group.region, named=True):
+        failed, message = member.activity, "Terminating EC2 instance failed: EC2 could not end the instance."
+        failed.close("Failed", message)
+        failed.description = f"{failed.description}.  Status Reason: {message}"
+        tell(group, "EC2 Instance Terminate Unsuccessful", failed, member.id)
+        member.state = "Terminating"
+        clock.call_later(RETRY[0], _terminate_again, group, member, failed.cause)
+        return
     group.members.pop(member.id, None)
     cancel(member)
     if member.activity:
         member.activity.close("Successful")
         tell(group, "EC2 Instance Terminate Successful", member.activity, member.id)
     instances.end(group.region, [member.id], "group")
+
+
+def _terminate_again(group: Group, member: Member, cause: str) -> None:
+    if group.members.get(member.id) is not member:
+        return
+    where, what = details(group, member.zone), f"Terminating EC2 instance: {member.id}"
+    member.activity = Activity(group.name, group.arn, what, cause, where, progress=50)
+    group.activities.insert(0, member.activity)
+    terminate(group, member)
+    _moved(group)
 
 
 # Lifecycle hooks

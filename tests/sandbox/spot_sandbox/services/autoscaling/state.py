@@ -86,6 +86,11 @@ class Hook:
     target: str | None = None
     role: str | None = None
 
+    @property
+    def longest(self) -> int:
+        """Seconds that heartbeats can hold an instance at most."""
+        return min(172800, 100 * int(self.timeout))
+
 
 @dataclass
 class Wait:
@@ -93,6 +98,7 @@ class Wait:
 
     token: str
     deadline: clock.Call
+    began: float = field(default_factory=clock.time)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from spot_sandbox.services.instances import launches, records
 from spot_sandbox.services.instances.allocation import Choice, best_spot
 from spot_sandbox.services.instances.api import Instances
 from spot_sandbox.services.instances.bulk import control_instances
+from spot_sandbox.services.instances.checks import control_checks
 from spot_sandbox.services.instances.filters import matcher
 from spot_sandbox.services.instances.interruptions import control_interrupt, control_rebalance
 from spot_sandbox.services.instances.launches import (
@@ -47,6 +48,7 @@ CONTROL = {
     "POST /sandbox/rebalance": control_rebalance,
     "POST /sandbox/instances": control_instances,
     "POST /sandbox/launches": control_launches,
+    "POST /sandbox/checks": control_checks,
 }
 
 

@@ -14,21 +14,20 @@ from moto.ec2.models.instances import Instance
 from spot_sandbox import market, pools
 from spot_sandbox.services.events import ACCOUNT
 from spot_sandbox.services.instances.answers import answer, instance_xml, reservation_xml
-from spot_sandbox.services.instances.filters import FILTERS, filtered, listed, page_of
+from spot_sandbox.services.instances.checks import StatusCalls
+from spot_sandbox.services.instances.filters import filtered, listed, page_of
 from spot_sandbox.services.instances.launches import Scarce, check_profile, from_template, scarce, start
 from spot_sandbox.services.instances.records import RECORDS, end, ended_hooks, give_back, tell_state, tokens
 from spot_sandbox.services.instances.reservations import occupants
 from spot_sandbox.services.instances.spot_request_calls import SpotRequestCalls
 
-PAGE = 1000
 
-
-class Instances(SpotRequestCalls):
+class Instances(StatusCalls, SpotRequestCalls):
     """The operations on instances that moto does differently from EC2."""
 
     def describe_instances(self) -> str:
         self.error_on_dryrun()
-        ids, size = self._get_param("InstanceIds", []), self._instance_page_size(5)
+        ids, size = self._get_param("InstanceIds", []), self._instance_page_size()
         backend = self.ec2_backend
         wanted = filtered(backend, listed(self.region, ids), self._get_param("Filters", []) or [])
         page, token = page_of(wanted, len(RECORDS) if ids else size, self._get_param("NextToken"))
@@ -39,49 +38,6 @@ class Instances(SpotRequestCalls):
         )
         more = f"<nextToken>{token}</nextToken>" if token else ""
         return answer("DescribeInstances", f"<reservationSet>{body}</reservationSet>{more}")
-
-    def _instance_page_size(self, least: int) -> int:
-        size = self._get_param("MaxResults")
-        if size is None:
-            return PAGE
-        if self._get_param("InstanceIds"):
-            raise EC2ClientError(
-                "InvalidParameterCombination",
-                "The parameter instancesSet cannot be used with the parameter maxResults",
-            )
-        if not least <= int(size) <= 1000:
-            raise EC2ClientError(
-                "InvalidParameterValue",
-                f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value from {least} to 1000.",
-            )
-        return int(size)
-
-    def describe_instance_status(self) -> ActionResult:
-        self.error_on_dryrun()
-        ids, size = self._get_param("InstanceIds", []), self._instance_page_size(5)
-        filters = [f for f in self._get_param("Filters", []) or [] if f.get("Name") in FILTERS]
-        every = self._get_bool_param("IncludeAllInstances", False)
-        wanted = filtered(self.ec2_backend, listed(self.region, ids), filters)
-        page, token = page_of(
-            (i for i in wanted if every or i.state == "running"),
-            len(RECORDS) if ids else size,
-            self._get_param("NextToken"),
-        )
-        return ActionResult({"InstanceStatuses": [self._instance_status(i) for i in page], "NextToken": token})
-
-    @staticmethod
-    def _instance_status(instance: Instance) -> dict[str, Any]:
-        running = instance.state == "running"
-        status: dict[str, Any] = {"Status": "ok" if running else "not-applicable"}
-        if running:
-            status["Details"] = [{"Name": "reachability", "Status": "passed"}]
-        return {
-            "InstanceId": instance.id,
-            "AvailabilityZone": RECORDS[instance.id].pool[1],
-            "InstanceState": {"Code": instance.state_code, "Name": instance.state},
-            "InstanceStatus": status,
-            "SystemStatus": status,
-        }
 
     def run_instances(self) -> Any:
         request = {k: v for k, v in dict(self._get_params()).items() if v is not None}
@@ -196,6 +152,7 @@ class Instances(SpotRequestCalls):
                 record.holds_place = True
         started = super().start_instances()
         for instance_id in ids:
+            RECORDS[instance_id].checks.clear()  # it is on another host now
             tell_state(self.region, instance_id, "pending")
             tell_state(self.region, instance_id, "running")
         return started

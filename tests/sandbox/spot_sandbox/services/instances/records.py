@@ -36,6 +36,8 @@ class Record:
     launched: float = 0.0
     warned_at: float | None = None
     cause: str | None = None
+    checks: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Its status checks that are not ok, by name: the status, and since when."""
 
 
 RECORDS: dict[str, Record] = {}
