@@ -203,10 +203,12 @@ class _Region:
         """The autoscaler's step for their applications, with what they were told."""
         apps = tuple(sorted({one.known.app for one in treated if one.known.app}))
         recommended = frozenset(one.known.id for one in treated if one.told != INTERRUPTION)
+        interrupted = frozenset(one.known.id for one in treated if one.told == INTERRUPTION)
         question = replace(
             self.options.question,
             apps=apps if len(apps) <= autoscaling.FILTER_VALUES else (),
-            notices=frozenset(one.known.id for one in treated if one.told == INTERRUPTION),
+            notices=interrupted,
+            keep=interrupted,
             warned=recommended,
             replace=recommended if self.wanted.policy == REPLACE else frozenset(),
         )
@@ -311,13 +313,21 @@ class _Drain:
             if now - renewed >= RENEW_SECONDS:
                 self.region.renew(self.going)
                 renewed = now
-            held = [self.going[name] for names in self.staying.values() for name in names]
-            if held and now - stepped >= ASK_SOON:
-                self.region.step(held)  # attaches what runs, so that others become healthy
+            if now - stepped >= ASK_SOON and (apps := self._coming()):
+                self.region.step([one for one in self.going.values() if one.known.app in apps])  # attaches what runs
                 stepped = now
             self._look()
         if self.going:
             self._complete()
+
+    def _coming(self) -> set[str | None]:
+        """The applications for which something was launched that is not attached yet, or that have nothing healthy."""
+        found = {self.going[name].known.app for names in self.staying.values() for name in names}
+        attached = {name for outcome in self.region.done.outcomes for name in outcome.attached}
+        for outcome in self.region.done.outcomes:
+            if any(made.instances.keys() - attached for made in outcome.launched):
+                found.add(outcome.group.app)
+        return found
 
     def _waits_until(self) -> float:
         """Until when anything is waited for."""

@@ -165,7 +165,7 @@ class Question:
     ``names``: the groups, all that are ours if ``None``, narrowed by ``apps`` and ``environment``. ``kinds``: of groups
     and fleets; each is a call. ``notices``: instances that were told to go, besides those that EC2 names. ``warned``:
     those that AWS recommends to leave. ``replace``: those to be replaced, which is remembered until they are gone.
-    ``whole``: whether the market, the load balancers and what fleets are refused are asked for too.
+    ``keep``: those of the ``notices`` that are not to be ended yet, for they drain. ``whole``: whether the market, the load balancers and what fleets are refused are asked for too.
     """
 
     names: Collection[str] | None = None
@@ -175,6 +175,7 @@ class Question:
     notices: frozenset[str] = frozenset()
     warned: frozenset[str] = frozenset()
     replace: frozenset[str] = frozenset()
+    keep: frozenset[str] = frozenset()
     bands: market.Bands | None = None
     history_days: int = 0
     placement_scores: bool = False

@@ -171,6 +171,9 @@ class Step:
         Nobody can know who else acts then: to add what is missing is safe, to end something is not.
         """
         decision = engine.decide(observation, self.member.policy)
+        if keep := self.options.question.keep.intersection(decision.moves.end):
+            end = tuple(one for one in decision.moves.end if one not in keep)
+            decision = replace(decision, moves=replace(decision.moves, end=end))
         if self.one.key in self.seen.states or not decision.moves.end:
             return decision
         ending = [one for one in observation.instances if one.id in decision.moves.end]

@@ -21,6 +21,7 @@ MISSING = {key: value for key, value in changed(WORKER, "missing").items() if ke
 TOO_LONG = changed(WEB, "n23456789-123456789")
 TOO_MUCH = changed(WORKER, "too-much", capacity={"desired": 9})
 FLOATING = changed(WORKER, "floating", runtime={"kind": "docker", "image": "nginx:latest"})
+TOO_SLOW = changed(WORKER, "too-slow", runtime={"drain": {"command": "sync", "seconds": 120}})
 UNKNOWN_TYPE = changed(WORKER, "unknown-type", capacity={"instance_types": ["m5.large", "m99.large"]})
 IMPOSSIBLE = changed(
     WORKER,
@@ -39,12 +40,13 @@ CASES = {
         ],
     ),
     "what a schema cannot say": (
-        [TOO_LONG, TOO_MUCH, FLOATING],
+        [TOO_LONG, TOO_MUCH, FLOATING, TOO_SLOW],
         [
             "the name of the load balancer would be environment-it-n23456789-123456789",
             "AWS allows 32; shorten name, or the environment's name",
             "capacity.desired is 9: it must be from capacity.min, 1, to capacity.max, 4",
             "runtime.image is nginx:latest: it must name an image with a tag other than latest",
+            "runtime.drain.seconds is 120: it must be from 1 to 100",
         ],
     ),
     "what the region has": (

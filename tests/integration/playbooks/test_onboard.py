@@ -20,7 +20,12 @@ def test_onboarding_makes_the_application_and_again_changes_nothing(project: Pro
     project.app(
         {
             **WEB,
-            "runtime": {**WEB["runtime"], "source": "code", "environment": {"GREETING": "hello world"}},
+            "runtime": {
+                **WEB["runtime"],
+                "source": "code",
+                "environment": {"GREETING": "hello world"},
+                "drain": {"command": "touch draining\nsync", "seconds": 20},
+            },
             "permissions": [permission],
         }
     )
@@ -55,6 +60,14 @@ def check_start(cloud_config: dict[str, Any]) -> None:
     assert "DynamicUser=yes" in unit
     assert files["/etc/default/web"]["content"] == "GREETING=hello world\n"
     assert "gunicorn" in cloud_config["packages"]
+    drain = files["/etc/systemd/system/spot-drain.service"]["content"]
+    assert "Environment=SPOT_UNIT=web.service SPOT_STOP_LEFT=20\n" in drain
+    assert "Environment=SPOT_DRAIN=/usr/local/lib/spot-drain.sh SPOT_DRAIN_SECONDS=20\n" in drain
+    assert files["/usr/local/lib/spot-drain.sh"]["content"] == "touch draining\nsync\n"
+    script = files["/usr/local/lib/spot-drain.py"]["content"]
+    compile(script, "spot-drain.py", "exec")
+    assert len(script) < 3000 and '"""' not in script
+    assert cloud_config["runcmd"][-1] == ["systemctl", "enable", "--now", "web.service", "spot-drain.service"]
 
 
 def check_network(project: Project) -> None:
