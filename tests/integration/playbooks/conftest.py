@@ -118,7 +118,11 @@ class Project:
             found[f"{region} Queues"] = sorted(self.sandbox.client("sqs", region).list_queues().get("QueueUrls", []))
             kms = self.sandbox.client("kms", region)
             keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
-            found[f"{region} Keys"] = sorted(key["KeyId"] for key in keys if key["KeyState"] != "PendingDeletion")
+            found[f"{region} Keys"] = sorted(  # ours: an encrypted volume makes AWS's own
+                key["KeyId"]
+                for key in keys
+                if key["KeyState"] != "PendingDeletion" and key["Description"].startswith("spot-platform-")
+            )
         iam = self.sandbox.client("iam")
         found["Roles"] = sorted(role["RoleName"] for role in iam.list_roles()["Roles"])
         found["Profiles"] = sorted(p["InstanceProfileName"] for p in iam.list_instance_profiles()["InstanceProfiles"])
