@@ -14,7 +14,8 @@ description:
     certificates and deployments, and the queues and the topic that they send to, with dead-letter queues, encrypted with a
     key of KMS, and with policies that let nobody in but these rules.
   - The queue C(spot-platform-<environment>-events) gets what somebody must act on, C(spot-platform-<environment>-audit) gets all;
-    each has a dead-letter queue with C(-dead) at its end. The topic C(spot-platform-<environment>-events) gets what the first queue gets.
+    each has a dead-letter queue with C(-dead) at its end. The topic C(spot-platform-<environment>-events) gets what the first
+    queue gets.
   - What has one of these names is ours in whole, and is set right where it differs; a target that somebody else gave to a rule of
     ours is removed. Other rules, queues and topics are left alone. Tags are for what is new.
   - What fails in one region does not stop the others; the task then fails at its end and names them.
@@ -32,14 +33,15 @@ options:
   state:
     description:
       - V(present) makes what is missing and sets right what differs.
-      - V(absent) removes all of it, with the messages. The key can be had back within seven days; V(present) does so where its alias
-        is still there.
+      - V(absent) removes all of it, with the messages. KMS keeps the key for seven more days.
     type: str
     choices: [present, absent]
     default: present
   endpoints:
     description:
-      - HTTPS addresses that the topic sends to, and no others. Each must confirm its subscription, which C(spot.platform.sns) does.
+      - HTTPS addresses that the topic sends to, and no others.
+      - Each must confirm its subscription, as the event source C(spot.platform.sns) does. One that nobody confirms cannot be ended;
+        AWS forgets it after some days.
       - What cannot be delivered to them is a dead letter of the queue of events.
       - Without it, the subscriptions are left alone, as those of other protocols always are.
     type: list
@@ -51,7 +53,8 @@ notes:
   - "Required IAM actions to make and to change: C(kms:CancelKeyDeletion), C(kms:CreateAlias), C(kms:CreateKey), C(kms:EnableKey),
     C(kms:EnableKeyRotation), C(kms:PutKeyPolicy), C(kms:ScheduleKeyDeletion), C(kms:TagResource), C(sqs:CreateQueue),
     C(sqs:SetQueueAttributes), C(sqs:TagQueue), C(sns:CreateTopic), C(sns:SetTopicAttributes), C(sns:Subscribe),
-    C(sns:TagResource), C(sns:Unsubscribe), C(events:PutRule), C(events:PutTargets), C(events:RemoveTargets), C(events:TagResource)."
+    C(sns:TagResource), C(sns:Unsubscribe), C(events:PutRule), C(events:PutTargets), C(events:RemoveTargets),
+    C(events:TagResource)."
   - "Required IAM actions to remove: C(kms:DeleteAlias), C(kms:ScheduleKeyDeletion), C(sqs:DeleteQueue), C(sns:DeleteTopic),
     C(sns:Unsubscribe), C(events:DeleteRule), C(events:RemoveTargets)."
   - SQS makes no queue within a minute after one of the same name was deleted; the module waits for it.
@@ -157,7 +160,8 @@ def check(options: dict[str, Any], regions: list[str]) -> None:
     """Raises ``ValueError`` for options that cannot be."""
     if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", options["environment"]):
         raise ValueError(
-            f"environment {options['environment']!r} cannot be part of the name of a queue: use up to 40 letters, digits and hyphens"
+            f"environment {options['environment']!r} cannot be part of the name of a queue: "
+            "use up to 40 letters, digits and hyphens"
         )
     if not regions:
         raise ValueError("there is no region: give the option regions or region")

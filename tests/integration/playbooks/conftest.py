@@ -115,6 +115,14 @@ class Project:
             instances = [i for page in pages for group in page["Reservations"] for i in group["Instances"]]
             alive = [i["InstanceId"] for i in instances if i["State"]["Name"] not in ("shutting-down", "terminated")]
             found[f"{region} Instances"] = sorted(alive)
+            found[f"{region} Queues"] = sorted(self.sandbox.client("sqs", region).list_queues().get("QueueUrls", []))
+            kms = self.sandbox.client("kms", region)
+            keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
+            found[f"{region} Keys"] = sorted(  # ours: an encrypted volume makes AWS's own
+                key["KeyId"]
+                for key in keys
+                if key["KeyState"] != "PendingDeletion" and key["Description"].startswith("spot-platform-")
+            )
         iam = self.sandbox.client("iam")
         found["Roles"] = sorted(role["RoleName"] for role in iam.list_roles()["Roles"])
         found["Profiles"] = sorted(p["InstanceProfileName"] for p in iam.list_instance_profiles()["InstanceProfiles"])
@@ -143,6 +151,9 @@ LISTS = (
     ("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", "AutoScalingGroupName"),
     ("elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
     ("elbv2", "describe_target_groups", "TargetGroups", "TargetGroupName"),
+    ("events", "list_rules", "Rules", "Name"),
+    ("kms", "list_aliases", "Aliases", "AliasName"),
+    ("sns", "list_topics", "Topics", "TopicArn"),
 )
 
 

@@ -61,6 +61,7 @@ def test_offboarding_removes_all_that_was_made_and_nothing_else(
     assert left[f"{REGION} AutoScalingGroups"] == [f"{ENVIRONMENT}-worker"]
     vpcs = f"{REGION} Vpcs"
     assert len(project.resources()[vpcs]) == len(before[vpcs]) + 1, "the worker still uses the network"
+    assert len(project.resources()[f"{REGION} Queues"]) == 4, "and its events must still be heard"
 
     run = project.play("app_offboard", app_offboard_confirm=True)
     assert run.code == 0, run.output

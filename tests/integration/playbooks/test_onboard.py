@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import stat
 from typing import Any
 
@@ -50,6 +51,7 @@ def test_onboarding_makes_the_application_and_again_changes_nothing(project: Pro
     assert set(again.changed.values()) == {0}, again.output
     assert project.writes() == []
     assert key.read_text() == private
+    check_events(project, group["Instances"][0]["InstanceId"])
 
 
 def check_start(cloud_config: dict[str, Any]) -> None:
@@ -68,6 +70,20 @@ def check_start(cloud_config: dict[str, Any]) -> None:
     compile(script, "spot-drain.py", "exec")
     assert len(script) < 3000 and '"""' not in script
     assert cloud_config["runcmd"][-1] == ["systemctl", "enable", "--now", "web.service", "spot-drain.service"]
+
+
+def check_events(project: Project, instance: str) -> None:
+    """A notice comes to who acts on it and to the audit, once each."""
+    sqs = project.sandbox.client("sqs", REGION)
+    acted_on, audit = (
+        sqs.get_queue_url(QueueName=f"spot-platform-{ENVIRONMENT}-{what}")["QueueUrl"] for what in ("events", "audit")
+    )
+    assert "Messages" not in sqs.receive_message(QueueUrl=acted_on), "launches that went well wake nobody"
+    project.sandbox.post("/sandbox/interrupt", instance_ids=[instance])
+    for url in (acted_on, audit):
+        messages = [json.loads(one["Body"]) for one in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]]
+        warned = [one["detail"] for one in messages if one["detail-type"] == "EC2 Spot Instance Interruption Warning"]
+        assert warned == [{"instance-id": instance, "instance-action": "terminate"}]
 
 
 def check_network(project: Project) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
 class Endpoint:
-    """``posts`` holds (headers, body) of each request; ``answers`` is used up from the front, then it is 200."""
+    """``posts`` holds (headers, body) of each request; ``answers`` is used up from the front, then it is 200.
 
-    def __init__(self) -> None:
+    ``certificate``: a file with a key and its certificate, for TLS.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
         self.posts: list[tuple[dict[str, str], str]] = []
         self.answers: list[int] = []
         self.closed = False
@@ -43,7 +48,11 @@ class Endpoint:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/sns"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self._server.server_port}/sns"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def wait(self, number: int) -> list[tuple[dict[str, str], str]]:

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.verification import PolicyBuilder, Store
 from spot_sandbox.sns_signing import Authority, string_to_sign
 
@@ -276,6 +278,21 @@ def test_a_slow_endpoint_holds_up_no_call_and_no_other_endpoint(aws: Any, endpoi
         settled(aws)
     finally:
         other.close()
+
+
+def test_an_endpoint_with_tls_is_posted_to_whoever_vouches_for_it(aws: Any, tmp_path: Path) -> None:
+    authority = Authority(common_name="listener.example")
+    key = authority.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "tls.pem").write_bytes(key + authority.certificate_pem.encode())
+    endpoint = Endpoint(tmp_path / "tls.pem")
+    try:
+        topic = aws.topic("news")
+        aws.sns.subscribe(TopicArn=topic, Protocol="https", Endpoint=endpoint.url)
+        aws.sns.confirm_subscription(TopicArn=topic, Token=endpoint.message(1)["Token"])
+        aws.sns.publish(TopicArn=topic, Message="sealed")
+        assert endpoint.message(2)["Message"] == "sealed"
+    finally:
+        endpoint.close()
 
 
 def test_a_queue_must_let_the_topic_send(aws: Any) -> None:
