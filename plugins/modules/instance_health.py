@@ -13,13 +13,13 @@ short_description: Replace the unhealthy instances of many groups, within a budg
 description:
   - Looks at all groups and fleets that the platform manages for instances that fail EC2's status checks, that are unhealthy in
     their target groups, or that an alert names (O(unhealthy)), and replaces them by the step of M(spot.platform.spot_autoscale).
-  - What replaces an instance is launched now; the unhealthy one is ended by the step that finds that serving. So M(spot.platform.spot_autoscale)
-    must go on to run, as it does every minute.
+  - What replaces an instance is launched now; the unhealthy one is ended by the step that finds that serving. So
+    M(spot.platform.spot_autoscale) must go on to run, as it does every minute.
   - At most O(max_replaced) or O(max_percent) of a group are replaced at a time; those on their way count.
-  - Where the O(stop_share) of a group, and at least two, are unhealthy at once, that is the application's fault, and new instances
-    would have it too. Nothing is touched then, an event C(health.stopped) is left, and RV(alert) is true.
-  - An Auto Scaling group replaces by itself, at once and without a budget, what its own health check (C(EC2) or C(ELB)) finds. Such
-    instances count as on their way.
+  - Where the O(stop_share) of a group, and at least two, are unhealthy at once, that is the application's fault, and new
+    instances would have it too. Nothing is touched then, an event C(health.stopped) is left, and RV(alert) is true.
+  - An Auto Scaling group replaces by itself, at once and without a budget, what its own health check (V(EC2) or V(ELB)) finds.
+    Such instances count as on their way.
 author:
   - The spot.platform developers (@spot-platform)
 options:
@@ -76,8 +76,8 @@ options:
     type: path
     default: ~/.cache/spot.platform
 notes:
-  - "Required IAM actions: C(ec2:DescribeInstanceStatus), C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:AttachInstances),
-    C(autoscaling:TerminateInstanceInAutoScalingGroup), C(autoscaling:UpdateAutoScalingGroup), C(autoscaling:SuspendProcesses),
+  - "Required IAM actions: C(ec2:DescribeInstanceStatus), C(autoscaling:DescribeAutoScalingGroups),
+    C(autoscaling:AttachInstances), C(autoscaling:TerminateInstanceInAutoScalingGroup), C(autoscaling:UpdateAutoScalingGroup), C(autoscaling:SuspendProcesses),
     C(autoscaling:CreateOrUpdateTags), C(dynamodb:BatchGetItem), C(dynamodb:UpdateItem), C(ec2:CreateFleet), C(ec2:CreateTags),
     C(ec2:DescribeAvailabilityZones), C(ec2:DescribeInstances), C(ec2:DescribeInstanceTypes),
     C(ec2:DescribeInstanceTypeOfferings), C(ec2:DescribeSpotInstanceRequests), C(ec2:DescribeSpotPriceHistory),
@@ -211,8 +211,8 @@ errors:
       sample: "cannot read the status checks of the instances in us-east-1: access denied"
 activity:
   description:
-    - One event for each group with unhealthy instances, C(health.replaced), C(health.waiting), C(health.stopped) or C(health.failed), besides
-      those of the step.
+    - One event for each group with unhealthy instances, C(health.replaced), C(health.waiting), C(health.stopped) or
+      C(health.failed), besides those of the step.
   returned: always
   type: list
   elements: dict

@@ -44,8 +44,8 @@ options:
     default: []
   rebalance_policy:
     description:
-      - V(ignore) does nothing. V(note) raises the risk of the instance's pool. V(replace) replaces the instance too, and ends it when
-        what replaces it serves. Most such instances are never interrupted.
+      - V(ignore) does nothing. V(note) raises the risk of the instance's pool. V(replace) replaces the instance too, and ends it
+        when what replaces it serves. Most such instances are never interrupted.
     type: str
     choices: [ignore, note, replace]
     default: note

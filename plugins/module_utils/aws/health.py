@@ -22,7 +22,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.instances import
 from ansible_collections.spot.platform.plugins.module_utils.aws.interruptions import known_in, passed_over
 from ansible_collections.spot.platform.plugins.module_utils.aws.stepping import Outcome
 from ansible_collections.spot.platform.plugins.module_utils.engine import health as engine
-from ansible_collections.spot.platform.plugins.module_utils.engine.interruptions import INSTANCE_ID, Skipped, not_ours
+from ansible_collections.spot.platform.plugins.module_utils.engine.interruptions import INSTANCE_ID, NO_ID, Skipped, not_ours
 
 CHECKS = ("instance-status.status", "system-status.status")
 """The filters of the two status checks of an instance."""
@@ -65,10 +65,10 @@ def check(
             getattr(whole, name).extend(getattr(part, name))
     found = {one for judged in whole.judged for one in _ids(judged.one)}
     rest = sorted(set(named) - found)
-    whole.skipped += [Skipped(one, "it is no instance id: one is like i-0123456789abcdef0") for one in rest if not INSTANCE_ID.fullmatch(one)]
-    rest = [one for one in rest if INSTANCE_ID.fullmatch(one)]
+    ids = [one for one in rest if INSTANCE_ID.fullmatch(one)]
+    whole.skipped += [Skipped(one, NO_ID) for one in rest if one not in ids]
     unread = {region for region, group, _text in whole.errors if group is None}
-    whole.skipped += _unmatched(clients, rest, regions, unread, options.question.environment)
+    whole.skipped += _unmatched(clients, ids, regions, unread, options.question.environment)
     return whole
 
 

@@ -165,7 +165,8 @@ class Question:
     ``names``: the groups, all that are ours if ``None``, narrowed by ``apps`` and ``environment``. ``kinds``: of groups
     and fleets; each is a call. ``notices``: instances that were told to go, besides those that EC2 names. ``warned``:
     those that AWS recommends to leave. ``replace``: those to be replaced, which is remembered until they are gone.
-    ``keep``: those of the ``notices`` that are not to be ended yet, for they drain. ``whole``: whether the market, the load balancers and what fleets are refused are asked for too.
+    ``keep``: those of the ``notices`` that are not to be ended yet, for they drain. ``whole``: whether the market,
+    the load balancers and what fleets are refused are asked for too.
     """
 
     names: Collection[str] | None = None
@@ -427,15 +428,11 @@ def _steered_fleet(
 def _with_replaced(one: Steered, held: state.State | None, asked: Collection[str]) -> Steered:
     """With those that are to be replaced, now or since an earlier step, among those that leave."""
     wanted = asked | remembering.read(held.memory if held else None).replaced
-    if not any(each.id in wanted for each in one.instances):
+    if not wanted:
         return one
-    return replace(
-        one,
-        instances=tuple(
-            replace(each, leaving=True, replaced=True) if each.id in wanted and not each.leaving else each
-            for each in one.instances
-        ),
-    )
+    going = (each.id in wanted and not each.leaving for each in one.instances)
+    changed = (replace(each, leaving=True, replaced=True) if goes else each for each, goes in zip(one.instances, going))
+    return replace(one, instances=tuple(changed))
 
 
 def counts(member: Mapping[str, Any]) -> bool:

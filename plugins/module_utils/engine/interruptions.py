@@ -18,6 +18,7 @@ MARGIN = 5.0
 """Seconds before the interruption by which everything is to be done: the notice is best effort."""
 
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
+NO_ID = "it is no instance id: one is like i-0123456789abcdef0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def sort(
     for name, what in sorted(told.items()):
         one = known.get(name)
         if not INSTANCE_ID.fullmatch(name):
-            skipped.append(Skipped(name, "it is no instance id: one is like i-0123456789abcdef0"))
+            skipped.append(Skipped(name, NO_ID))
         elif one is None and not complete:
             unread.append(name)
         elif one is None:

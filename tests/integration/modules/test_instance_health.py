@@ -109,6 +109,37 @@ def test_it_is_shown_then_done_then_known_to_be_on_its_way(sandbox, web, check, 
     assert step_until_gone(sandbox, step, bad, 16) == group["waiting"] and orphans(sandbox) == set()
 
 
+def test_an_unhealthy_target_is_replaced_after_its_grace(sandbox, web, check, step):
+    victim = sorted(spot_members(sandbox))[0]
+    sandbox.post("/sandbox/targets", target_group=web, ids=[victim], state="unhealthy")
+    assert check(grace_seconds=10**6)["groups"] == [], "it is too young for that"
+    result = check()
+    assert result["groups"][0]["replaced"] == [victim] and not result["alert"]
+    assert any("is unhealthy in its target group" in reason for reason in result["groups"][0]["reasons"])
+    assert step_until_gone(sandbox, step, [victim], 16) == [victim]
+
+
+def test_a_whole_target_group_that_is_unhealthy_is_left_alone(sandbox, web, check):
+    sandbox.post("/sandbox/targets", target_group=web, state="unhealthy")
+    sandbox.post("/sandbox/calls/reset")
+    result = check()
+    assert result["alert"] and result["groups"][0]["healthy"] == 0 and not result["changed"] and writes(sandbox) == {}
+    sandbox.post("/sandbox/targets", target_group=web, state="healthy")
+    assert not check()["alert"]
+
+
+@pytest.mark.parametrize("which", ["system", "instance"])
+def test_an_instance_that_fails_its_status_checks_is_replaced_after_its_grace(sandbox, web, check, step, which):
+    victim = sorted(spot_members(sandbox))[0]
+    sandbox.post("/sandbox/checks", instance_ids=[victim], **{which: "impaired"})
+    assert not check()["changed"]
+    advance(sandbox, 310)
+    result = check()
+    assert result["groups"][0]["replaced"] == [victim]
+    assert any("fails EC2's status checks for 3" in reason for reason in result["groups"][0]["reasons"])
+    assert step_until_gone(sandbox, step, [victim], 16) == [victim]
+
+
 def test_a_whole_group_is_the_fault_of_the_application(sandbox, web, check):
     every = [one["InstanceId"] for one in group_of(sandbox)["Instances"]]
     sandbox.post("/sandbox/calls/reset")

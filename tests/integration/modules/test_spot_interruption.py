@@ -208,6 +208,21 @@ def test_the_last_healthy_targets_leave_when_what_replaces_them_is_healthy(sandb
     assert [one["changes"] for one in result["decisions"]] == [True, True], "a second step attached what ran"
 
 
+@pytest.mark.parametrize("delay, seconds, drained", [(4, 30, True), (300, 2, False)])
+def test_the_drain_is_waited_for_and_never_longer_than_is_said(sandbox, web, handle, delay, seconds, drained):
+    wanted = [{"Key": "deregistration_delay.timeout_seconds", "Value": str(delay)}]
+    sandbox.client("elbv2").modify_target_group_attributes(TargetGroupArn=web, Attributes=wanted)
+    (victim,) = noticed(sandbox)
+    began = time.monotonic()
+    result = handle([victim], drain_seconds=seconds)
+    assert time.monotonic() - began < 25
+    (one,) = result["instances"]
+    assert one["drained"] is drained and (victim in targets(sandbox, web)) is not drained
+    assert victim in spot_members(sandbox), "it is not ended while it drains"
+    told = [one for one in result["activity"] if one["kind"] == "interruption.handled"][0]["reasons"]
+    assert told == ([] if drained else [f"not drained in time: {victim}"])
+
+
 def test_throttling_is_survived(sandbox, web, handle):
     victims = noticed(sandbox, 2)
     rules = [{"service": name, "rate": 0.3, "kind": "throttle"} for name in ("autoscaling", "ec2", "dynamodb", "elbv2")]
