@@ -275,7 +275,7 @@ def _storm(world: World, listener: Listener, count: int, how: str) -> dict[str, 
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and any(_left(world, region) for region in REGIONS):
         time.sleep(0.5)
-    told = Counter(one for event in listener.events() if event["kind"] == "spot.interruption" for one in _ids(event))
+    told = Counter(one for event in listener.events() if event["kind"] == "interruption.handled" for one in event["after"]["ids"])
     surplus = {r: world.launched(r, known[r]) - len(victims[r]) for r in REGIONS}
     return {
         "instances": sum(map(len, victims.values())),
@@ -288,10 +288,6 @@ def _storm(world: World, listener: Listener, count: int, how: str) -> dict[str, 
         "runs of playbooks": listener.words().count("PLAY RECAP"),
         "messages left": sum(_left(world, region) for region in REGIONS),
     }
-
-
-def _ids(event: dict[str, Any]) -> list[str]:
-    return [event["resource"]]
 
 
 def _left(world: World, region: str) -> int:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-ENVIRONMENT = "it"
+ENVIRONMENT = "sandbox"
 QUEUE = f"spot-platform-{ENVIRONMENT}-events"
 
 
@@ -61,7 +61,7 @@ class Listener:
 
     def start(self, rulebook: str, **variables: Any) -> None:
         """Begin to listen; returns when it does."""
-        self._write("vars.yml", {"spot_endpoint_url": self.sandbox.url, "spot_environment": ENVIRONMENT, **variables})
+        self._write("vars.yml", {"spot_endpoint_url": self.sandbox.url, "spot_environment": ENVIRONMENT, "spot_inbox": str(self.folder / "inbox"), **variables})
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ANSIBLE_"))}
         before = self.log.read_text(encoding="utf-8").count(READY) if self.log.exists() else 0
         with self.log.open("ab") as log:

@@ -47,10 +47,9 @@ def string_to_sign(message: Mapping[str, Any]) -> bytes:
     return "".join(lines).encode()
 
 
-def timestamp(moment: datetime) -> str:
-    """``2026-01-31T23:59:59.123Z``"""
-    utc = moment.astimezone(timezone.utc)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+def timestamp() -> str:
+    """Now, as SNS writes it. It is the real time, not the sandbox's: who receives a message compares it with their own clock."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def body(message: Mapping[str, Any]) -> str:
@@ -119,7 +118,7 @@ class Authority:
         made.setdefault("MessageId", str(uuid.uuid4()))
         made.setdefault("TopicArn", "arn:aws:sns:us-east-1:123456789012:topic")
         made.setdefault("Message", "")
-        made.setdefault("Timestamp", timestamp(datetime.now(timezone.utc)))
+        made.setdefault("Timestamp", timestamp())
         region = (str(made["TopicArn"]).split(":") + [""] * 4)[3] or "us-east-1"
         if made["Type"] in (CONFIRMATION, FAREWELL):
             made.setdefault("Token", hashlib.sha256(str(made["MessageId"]).encode()).hexdigest())

@@ -94,10 +94,12 @@ def _check_version(version: Any) -> None:
 
 
 def unsigned(environ: dict[str, Any]) -> tuple[Any, str, str, str, str] | None:
-    """Confirming and ending by the addresses in the messages, and the certificate."""
-    if environ["REQUEST_METHOD"] != "GET":
-        return None
+    """Confirming and ending by the addresses in the messages or by an unsigned call, and the certificate."""
     path, query = environ.get("PATH_INFO", ""), parse_qs(environ.get("QUERY_STRING", ""))
+    if environ["REQUEST_METHOD"] == "POST" and str(environ.get("CONTENT_TYPE")).startswith("application/x-www-form"):
+        query = parse_qs(environ["wsgi.input"].getvalue().decode("utf-8", "replace"))
+    elif environ["REQUEST_METHOD"] != "GET":
+        return None
     if path.startswith("/SimpleNotificationService-"):
         return _certificate_file, "sns", "us-east-1", "query", "GetCertificate"
     action = query.get("Action", [""])[0]

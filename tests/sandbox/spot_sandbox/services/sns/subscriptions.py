@@ -126,7 +126,7 @@ def _ask(subscription: Subscription, kind: str, words: str) -> None:
         "TopicArn": topic.arn,
         "Message": words,
         "SubscribeURL": f"{host}/?Action=ConfirmSubscription&TopicArn={topic.arn}&Token={value}",
-        "Timestamp": sns_signing.timestamp(clock.now()),
+        "Timestamp": sns_signing.timestamp(),
     }
     _post(subscription, message, lambda: _signed(topic, message))
 
@@ -215,7 +215,7 @@ def _notify(subscription: Subscription, notice: Notice) -> None:
     message: dict[str, Any] = {"Type": NOTIFICATION, "MessageId": notice.message_id, "TopicArn": topic.arn}
     if notice.subject:
         message["Subject"] = notice.subject
-    message.update(Message=notice.message, Timestamp=sns_signing.timestamp(clock.now()))
+    message.update(Message=notice.message, Timestamp=sns_signing.timestamp())
     added: dict[str, Any] = {
         "UnsubscribeURL": f"https://sns.{topic_region(topic)}.amazonaws.com/"
         f"?Action=Unsubscribe&SubscriptionArn={subscription.arn}"
