@@ -50,7 +50,7 @@ class Scene:
 
     def interrupt(self, count: int = 2) -> list[str]:
         """Notices for instances that serve; returns their ids."""
-        victims = sorted(set(spot_members(self.sandbox)) & balanced.serving(self.sandbox, self.target_group))[:count]
+        victims = self.members()[:count]
         assert len(victims) == count
         self.sandbox.post("/sandbox/interrupt", instance_ids=victims)
         return victims
@@ -61,6 +61,18 @@ class Scene:
         wait_for(lambda: set(self.told()) >= set(victims), "they are in the activity", 60)
         wait_for(lambda: serving(self.sandbox) >= 8, "what replaces them serves", 60)
         assert self.told() == Counter(victims)
+
+    def members(self) -> list[str]:
+        """Spot Instances that serve."""
+        return sorted(set(spot_members(self.sandbox)) & balanced.serving(self.sandbox, self.target_group))
+
+    def replaced(self) -> Counter[str]:
+        """How often each was told of as replaced for its health."""
+        return Counter(one for event in self.listener.activity("health.replaced") for one in event["after"]["ids"])
+
+    def waiting(self) -> set[str]:
+        """Those that are unhealthy and wait."""
+        return {one for event in self.listener.activity("health.waiting") for one in event["after"]["ids"]}
 
     def told(self) -> Counter[str]:
         """How often each was told of as handled."""

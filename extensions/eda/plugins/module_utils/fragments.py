@@ -22,7 +22,7 @@ window:
 most:
   description: Events of a batch, at most.
   type: int
-  default: 100
+  default: 500
 inbox:
   description:
     - A folder of its own, in which the events wait, and survive this process. Without it they wait in memory.
