@@ -316,10 +316,14 @@ def fleet_role(place: dict[str, Any], sandbox: Any) -> str:
 
 @pytest.fixture
 def target_group(place: dict[str, Any], sandbox: Any) -> str:
-    """A target group in the place's network; its ARN."""
+    """A target group in the place's network that drains for a second; its ARN."""
     vpc = sandbox.client("ec2").describe_subnets(SubnetIds=place["public"])["Subnets"][0]["VpcId"]
-    made = sandbox.client("elbv2").create_target_group(Name="one", Protocol="HTTP", Port=80, VpcId=vpc)
-    return str(made["TargetGroups"][0]["TargetGroupArn"])
+    elb = sandbox.client("elbv2")
+    made = elb.create_target_group(Name="one", Protocol="HTTP", Port=80, VpcId=vpc)
+    arn = str(made["TargetGroups"][0]["TargetGroupArn"])
+    delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "1"}]
+    elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=delay)
+    return arn
 
 
 def targets(sandbox: Any, arn: str) -> int:
