@@ -1,4 +1,4 @@
-"""A real ansible-rulebook beside the sandbox, with the activity file that its playbooks write."""
+"""A real ansible-rulebook beside the sandbox, with the activity file that its playbooks write, and an application."""
 
 from __future__ import annotations
 
@@ -9,16 +9,28 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.spot.platform.tests.integration.modules import balanced
+from ansible_collections.spot.platform.tests.integration.modules.groups import advance, make, serving, spot_members
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = "sandbox"
 QUEUE = f"spot-platform-{ENVIRONMENT}-events"
+REGION = "us-east-1"
+QUEUES = [{"name": QUEUE, "region": REGION}]
+APP = {
+    "name": "web",
+    "owner": "owner@example.com",
+    "regions": [REGION],
+    "capacity": {"unit": "vcpus", "min": 2, "max": 20, "instance_types": ["m5.large"]},
+    "runtime": {"kind": "systemd", "command": "/usr/bin/sleep infinity"},
+}
 
 
 def free_port() -> int:
@@ -151,3 +163,64 @@ class Mailbox:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = self.client.get_queue_attributes(QueueUrl=url or self.url, AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names)
+
+
+class Scene:
+    """An application behind a target group, whose events come to a queue and a topic."""
+
+    def __init__(self, sandbox: Any, listener: Listener, run_module: Any) -> None:
+        self.sandbox, self.listener = sandbox, listener
+        make(sandbox)
+        self.target_group = balanced.balance(sandbox)
+        sandbox.client("elbv2", REGION).modify_target_group_attributes(
+            TargetGroupArn=self.target_group,
+            Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "5"}],
+        )
+        advance(sandbox, 300)
+        routed = run_module("event_routing", {"environment": ENVIRONMENT, "regions": [REGION]})
+        assert not routed.get("failed"), routed
+        self.topic = routed["regions"][0]["topic_arn"]
+        listener.app(APP)
+
+    def left(self, queue: str = QUEUE) -> int:
+        """Messages that are in a queue, hidden or not."""
+        sqs = self.sandbox.client("sqs", REGION)
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    def interrupt(self, count: int = 2) -> list[str]:
+        """Notices for instances that serve; returns their ids."""
+        victims = self.members()[:count]
+        assert len(victims) == count
+        self.sandbox.post("/sandbox/interrupt", instance_ids=victims)
+        return victims
+
+    def handled(self, victims: list[str]) -> None:
+        """Wait until they are out of the target group, and were told of once; what replaces them serves."""
+        wait_for(lambda: not set(victims) & balanced.serving(self.sandbox, self.target_group), "they are drained", 90)
+        wait_for(lambda: set(self.told()) >= set(victims), "they are in the activity", 60)
+        wait_for(lambda: serving(self.sandbox) >= 8, "what replaces them serves", 60)
+        assert self.told() == Counter(victims)
+
+    def members(self) -> list[str]:
+        """Spot Instances that serve."""
+        return sorted(set(spot_members(self.sandbox)) & balanced.serving(self.sandbox, self.target_group))
+
+    def replaced(self) -> Counter[str]:
+        """How often each was told of as replaced for its health."""
+        return Counter(one for event in self.listener.activity("health.replaced") for one in event["after"]["ids"])
+
+    def waiting(self) -> set[str]:
+        """Those that are unhealthy and wait."""
+        return {one for event in self.listener.activity("health.waiting") for one in event["after"]["ids"]}
+
+    def told(self) -> Counter[str]:
+        """How often each was told of as handled."""
+        return Counter(one for event in self.listener.activity("interruption.handled") for one in event["after"]["ids"])
+
+
+@pytest.fixture
+def scene(fresh: Any, listener: Listener, run_module: Any) -> Scene:
+    return Scene(fresh, listener, run_module)

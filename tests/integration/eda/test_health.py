@@ -10,8 +10,7 @@ from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.sinks import signature
 
-from .conftest import free_port, wait_for
-from .test_spot import Scene, scene  # noqa: F401  a fixture
+from .conftest import Scene, free_port, wait_for
 
 TOKEN, SECRET = "a-token-of-a-test", "a-secret-of-a-test"
 
@@ -42,7 +41,7 @@ def alert(instance: str) -> dict[str, Any]:
     }
 
 
-def test_alerts_and_webhooks_replace_instances_within_the_budget(scene: Scene) -> None:  # noqa: F811
+def test_alerts_and_webhooks_replace_instances_within_the_budget(scene: Scene) -> None:
     alerts, webhooks = free_port(), free_port()
     scene.listener.start(
         "spot.platform.health",
