@@ -11,7 +11,8 @@ packages=systemd,systemd-sysv,dbus,python3,python3-apt,iproute2,ca-certificates,
 mkdir -p "$state"
 run=$(mktemp -d) # a short path: sockets have at most 108 characters
 export DOCKER_HOST=unix://$run/docker.sock
-export SPOT_HOST_IMAGE=spot-host:$suite-$(echo "$packages" | sha256sum | cut -c1-12)
+SPOT_HOST_IMAGE=spot-host:$suite-$(echo "$packages" | sha256sum | cut -c1-12)
+export SPOT_HOST_IMAGE
 engine=
 
 finish() {
