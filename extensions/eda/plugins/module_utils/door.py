@@ -56,7 +56,7 @@ class Door:
     def __init__(self, name: str, handle: Handler, limits: Limits, waiting: Callable[[], int]) -> None:
         self.name, self.limits = name, limits
         self._handle, self._waiting = handle, waiting
-        self._open = 0
+        self._inside: dict[Connection, None] = {}
         self._allowance, self._at = 10 * limits.rate, time.monotonic()
         self._said: dict[str, tuple[float, int]] = {}
         self._server: asyncio.Server | None = None
@@ -90,16 +90,20 @@ class Door:
             self._server.close()
             await self._inner.shutdown(1.0)
 
-    def enter(self) -> bool:
-        """Whether one more connection is let in."""
-        if self._open >= self.limits.connections:
-            self.refused("connection", f"there are {self._open} connections already")
-            return False
-        self._open += 1
+    def enter(self, connection: Connection) -> bool:
+        """Whether one more connection is let in. Where there are too many, the oldest that has not asked anything yet makes room."""
+        if len(self._inside) >= self.limits.connections:
+            self.refused("connection", f"there are {len(self._inside)} connections already")
+            idle = next((one for one in self._inside if one.idle()), None)
+            if idle is None:
+                return False
+            self.leave(idle)
+            idle.drop()
+        self._inside[connection] = None
         return True
 
-    def leave(self) -> None:
-        self._open -= 1
+    def leave(self, connection: Connection) -> None:
+        self._inside.pop(connection, None)
 
     def refused(self, kind: str, reason: str) -> None:
         """Log a refusal, in a storm one line for many."""
@@ -179,12 +183,20 @@ class Connection(web_protocol.RequestHandler):
         self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not self._door.enter():
+        if not self._door.enter(self):
             transport.abort()
             return
         self._inside = True
         self._end = asyncio.get_running_loop().call_later(2 * self._door.limits.seconds, transport.abort)
         super().connection_made(transport)
+
+    def idle(self) -> bool:
+        """Whether it has not sent the headers of a request yet."""
+        return self._current_request is None and not self._messages
+
+    def drop(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._inside:
@@ -204,7 +216,7 @@ class Connection(web_protocol.RequestHandler):
             self._end.cancel()
         if self._inside:
             self._inside = False
-            self._door.leave()
+            self._door.leave(self)
             super().connection_lost(error)
 
 
