@@ -12,7 +12,8 @@ description:
   - The sources of this collection do that themselves. This filter does it for others, such as C(eda.builtin.webhook) or an event
     stream of AWX - events of EventBridge, messages of SNS, notifications of Alertmanager, CloudWatch alarms and activity events.
   - A message may hold several events, so that several leave it. Each is a batch of one, without a receipt.
-  - It verifies nothing. Use it only behind a source that does.
+  - It verifies nothing. Use it only behind a source that does, and not behind those of this collection - an event that says
+    that it is a batch with a receipt is not believed.
 options:
   environment:
     description: The environment that the events are of. The app of a group that is called C(<environment>-<app>) is known by it.
@@ -45,11 +46,9 @@ from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.inbox
 
 
 def main(event: dict[str, Any], **arguments: Any) -> Any:
-    """The events of ``event``; one that is a batch already stays as it is."""
+    """The events of ``event``."""
     options = checked(DOCUMENTATION, arguments)
-    if "batch" in event:
-        return event
-    meta = event.get("meta", {})
+    meta = event["meta"] if isinstance(event.get("meta"), dict) else {}
     message = event.get("payload", {key: value for key, value in event.items() if key != "meta"})
     found = [
         Batch(str(uuid.uuid4()), one["kind"], one["app"], one["region"], [one], 1).as_event("")

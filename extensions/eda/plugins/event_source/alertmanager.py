@@ -10,7 +10,8 @@ name: spot.platform.alertmanager
 short_description: Receive the alerts of Alertmanager
 description:
   - Serves HTTP for the webhook receiver of Alertmanager. Each alert of a notification is an event of its own, of the kind
-    C(alert.firing) or C(alert.resolved). An alert that is sent again while nothing changed is known.
+    C(alert.firing) or C(alert.resolved). An alert that is sent again
+    within an hour while nothing changed is known.
   - Who calls must show O(token), or O(username) and O(password). C(GET /health) answers anyone.
 extends_documentation_fragment:
   - spot.platform.http

@@ -30,7 +30,7 @@ options:
     default: ["2"]
   max_age:
     description:
-      - How old a message may be, in seconds, at most an hour. SNS tries again for some minutes.
+      - How old a message may be, in seconds, at most 3540. SNS tries again for some minutes.
     type: int
     default: 900
   ca_file:
@@ -52,6 +52,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -103,7 +104,8 @@ def confirm(message: dict[str, str], endpoint_url: str | None) -> None:
     from botocore.config import Config
 
     region = message["TopicArn"].split(":")[3]
-    client = boto3.client("sns", region_name=region, endpoint_url=endpoint_url, config=Config(signature_version=UNSIGNED))
+    limits = {"connect_timeout": FETCH_SECONDS, "read_timeout": FETCH_SECONDS, "retries": {"total_max_attempts": 2}}
+    client = boto3.client("sns", region_name=region, endpoint_url=endpoint_url, config=Config(signature_version=UNSIGNED, **limits))
     client.confirm_subscription(TopicArn=message["TopicArn"], Token=message["Token"])
 
 
@@ -112,8 +114,9 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
     options = checked(DOCUMENTATION, args)
     if not options["topics"]:
         return await idle("sns", "topics")
-    if not 0 < options["max_age"] <= REMEMBER_SECONDS:
-        raise ValueError(f"spot.platform.sns: max_age is {options['max_age']}, not from 1 to {REMEMBER_SECONDS:.0f}")
+    oldest = REMEMBER_SECONDS - sns.AHEAD_SECONDS  # a message is known for longer than it is accepted
+    if not 0 < options["max_age"] <= oldest:
+        raise ValueError(f"spot.platform.sns: max_age is {options['max_age']}, not from 1 to {oldest:.0f}")
     for topic in options["topics"]:
         if not sns.TOPIC.fullmatch(topic):
             raise ValueError(f"spot.platform.sns: topics: {topic!r} is not the ARN of a topic")
@@ -131,8 +134,10 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
                 return Answer(403, str(refused))
             topic = message["TopicArn"]
             if message["Type"] == sns.CONFIRMATION:
-                await asyncio.to_thread(confirm, message, endpoint_url)
-                log.info("the subscription to %s is confirmed", topic)
+                if not source.inbox.has(name := f"confirmed {message['MessageId']}"):
+                    await asyncio.to_thread(confirm, message, endpoint_url)
+                    source.inbox.first(name, time.time())
+                    log.info("the subscription to %s is confirmed", topic)
             elif message["Type"] == sns.UNSUBSCRIBED:
                 log.warning("the subscription to %s was ended by somebody", topic)
                 words = f"the subscription to {topic} was ended by somebody"

@@ -71,6 +71,7 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,43 +88,48 @@ log = logging.getLogger("spot.platform.events")
 
 BATCH = 10
 """Messages of one call, SQS's most."""
+CALLS = 4
+"""Calls at once that delete messages and keep them hidden."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 
 class Queue:
-    """A queue, and the messages of it that are being handled, by handle."""
+    """A queue."""
 
-    def __init__(self, number: int, client: Any, name: str, region: str, visibility: int, wait: int) -> None:
-        self.number, self.client, self.name, self.region = number, client, name, region
+    def __init__(self, client: Any, name: str, region: str, visibility: int, wait: int) -> None:
+        self.client, self.name, self.region = client, name, region
         self.visibility, self.wait = visibility, wait
-        self.url: str | None = None
+        self.source = f"sqs {region} {name}"
 
-    @property
-    def source(self) -> str:
-        return f"sqs {self.region} {self.name}"
+    @cached_property
+    def url(self) -> str:
+        return self.client.get_queue_url(QueueName=self.name)["QueueUrl"]
 
     def receive(self) -> list[dict[str, str]]:
         """Wait for messages."""
-        if self.url is None:
-            self.url = self.client.get_queue_url(QueueName=self.name)["QueueUrl"]
         answer = self.client.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=self.wait, VisibilityTimeout=self.visibility
         )
         return list(answer.get("Messages", ()))
 
     def delete(self, handles: Sequence[str]) -> None:
-        """Delete messages; one that is gone already is fine. Raises botocore's errors, and ``OSError`` for what was refused."""
-        for entries in _entries(handles):
-            answer = self.client.delete_message_batch(QueueUrl=self.url, Entries=entries)
-            _check(answer, "ReceiptHandleIsInvalid")
+        """Delete messages; one that is gone already is fine. Raises ``OSError`` for what was refused, once all were tried."""
+        self._each(handles, self.client.delete_message_batch, {}, "ReceiptHandleIsInvalid")
 
     def prolong(self, handles: Sequence[str]) -> None:
-        """Hide messages for longer."""
+        """Hide messages for longer; one that is gone already is fine. Raises as `delete` does."""
+        fine = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
+        self._each(handles, self.client.change_message_visibility_batch, {"VisibilityTimeout": self.visibility}, *fine)
+
+    def _each(self, handles: Sequence[str], call: Callable[..., dict[str, Any]], more: dict[str, Any], *fine: str) -> None:
+        problems = []
         for entries in _entries(handles):
-            for entry in entries:
-                entry["VisibilityTimeout"] = self.visibility
-            answer = self.client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
-            _check(answer, "ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
+            try:
+                _check(call(QueueUrl=self.url, Entries=[{**entry, **more} for entry in entries]), *fine)
+            except (BotoCoreError, ClientError, OSError) as error:
+                problems.append(error)
+        if problems:
+            raise OSError(f"{problems[0]} ({len(problems)} of {len(_entries(handles))} calls failed)")
 
 
 def _entries(handles: Sequence[str]) -> list[list[dict[str, Any]]]:
@@ -146,7 +152,12 @@ class Queues:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
-        config = Config(retries={"mode": "standard", "max_attempts": 5}, read_timeout=options["wait"] + 10, connect_timeout=5)
+        config = Config(
+            retries={"mode": "standard", "max_attempts": 5},
+            read_timeout=options["wait"] + 10,
+            connect_timeout=5,
+            max_pool_connections=len(options["queues"]) * options["pollers"] + CALLS,
+        )
         keys = {
             "aws_access_key_id": options["access_key"],
             "aws_secret_access_key": options["secret_key"],
@@ -157,13 +168,14 @@ class Queues:
         for one in options["queues"]:
             if one["region"] not in clients:
                 clients[one["region"]] = session.client("sqs", one["region"], endpoint_url=options["endpoint_url"], config=config)
-        self.queues = [
-            Queue(number, clients[one["region"]], one["name"], one["region"], options["visibility"], options["wait"])
-            for number, one in enumerate(options["queues"])
+        made = [
+            Queue(clients[one["region"]], one["name"], one["region"], options["visibility"], options["wait"])
+            for one in options["queues"]
         ]
+        self.queues = {queue.source: queue for queue in made}
         polls = len(self.queues) * options["pollers"]
         self._polls = ThreadPoolExecutor(polls, thread_name_prefix="sqs-poll")
-        self._calls = ThreadPoolExecutor(4, thread_name_prefix="sqs-call")
+        self._calls = ThreadPoolExecutor(CALLS, thread_name_prefix="sqs-call")
         self.source: Source | None = None
 
     async def poll(self, queue: Queue) -> None:
@@ -179,7 +191,7 @@ class Queues:
                 continue
             pause = FIRST_PAUSE
             if messages:
-                handles = [f"{queue.number} {one['ReceiptHandle']}" for one in messages]
+                handles = [f"{queue.source} {one['ReceiptHandle']}" for one in messages]
                 await self.source.receive([(one["Body"], one["MessageId"]) for one in messages], queue.source, handles)
 
     async def prolong(self) -> None:
@@ -193,15 +205,16 @@ class Queues:
         await self._each(handles, Queue.delete, "cannot be deleted")
 
     async def _each(self, handles: Sequence[str], work: Callable[[Queue, Sequence[str]], None], problem: str) -> None:
-        by_queue: dict[int, list[str]] = {}
+        by_queue: dict[str, list[str]] = {}
         for one in handles:
-            number, _space, handle = one.partition(" ")
-            by_queue.setdefault(int(number), []).append(handle)
+            name, _space, handle = one.rpartition(" ")
+            by_queue.setdefault(name, []).append(handle)
+        known = [name for name in by_queue if name in self.queues]  # an inbox may hold messages of a queue that is no longer asked
         loop = asyncio.get_running_loop()
-        works = [loop.run_in_executor(self._calls, work, self.queues[number], of) for number, of in by_queue.items()]
-        for number, result in zip(by_queue, await asyncio.gather(*works, return_exceptions=True)):
+        works = [loop.run_in_executor(self._calls, work, self.queues[name], by_queue[name]) for name in known]
+        for name, result in zip(known, await asyncio.gather(*works, return_exceptions=True)):
             if isinstance(result, (BotoCoreError, ClientError, OSError)):
-                log.warning("%s: messages %s: %s", self.queues[number].source, problem, result)
+                log.warning("%s: messages %s: %s", name, problem, result)
             elif isinstance(result, BaseException):
                 raise result
 
@@ -220,7 +233,7 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
     queues = Queues(options)
     source = queues.source = Source("sqs", queue, options, args, queues.settle)
     try:
-        polls = [queues.poll(one) for one in queues.queues for _number in range(options["pollers"])]
+        polls = [queues.poll(one) for one in queues.queues.values() for _number in range(options["pollers"])]
         await together(source.dispatcher.run(), queues.prolong(), *polls)
     finally:
         queues.close()

@@ -25,7 +25,7 @@ options:
     type: str
     default: webhook
   replay_seconds:
-    description: How far the time of a request may be from this machine's, at most an hour.
+    description: How far the time of a request may be from this machine's, at most half an hour.
     type: int
     default: 300
 """
@@ -78,8 +78,9 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
     secret, window = options["secret"], options["replay_seconds"]
     if len(secret) < SHORTEST_SECRET:
         raise ValueError(f"spot.platform.webhook: the secret has {len(secret)} characters, fewer than {SHORTEST_SECRET}")
-    if not 0 < window <= REMEMBER_SECONDS:
-        raise ValueError(f"spot.platform.webhook: replay_seconds is {window}, not from 1 to {REMEMBER_SECONDS:.0f}")
+    widest = REMEMBER_SECONDS / 2  # one from a clock that is ahead is accepted for twice the window
+    if not 0 < window <= widest:
+        raise ValueError(f"spot.platform.webhook: replay_seconds is {window}, not from 1 to {widest:.0f}")
     source = Source("webhook", queue, options, args)
 
     async def handle(request: web.BaseRequest, body: bytes) -> Answer:
@@ -93,9 +94,10 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
             return Answer(400, "the body is not JSON")
         if not isinstance(message, dict):
             return Answer(400, "the body is not an object")
-        if not source.inbox.first(f"signature {shown}", time.time()):
+        if source.inbox.has(f"signature {shown}"):
             return Answer(403, "it came before: a replay")
         await source.receive([(message, shown)], f"webhook {options['name']}")
+        source.inbox.first(f"signature {shown}", time.time())  # only now: where it could not be kept, it may come again
         return Answer(200)
 
     await source.listen(handle)

@@ -21,7 +21,9 @@ TYPES: dict[str, dict[str, Any]] = {
 }
 SECRETS = ("token", "password", "secret", "secret_key", "session_token")
 """Options whose value is never shown."""
-GIVEN_BY_RULEBOOK = "eda_feedback_queue"
+FEEDBACK = "eda_feedback_queue"
+GIVEN_BY_RULEBOOK = (FEEDBACK, "feedback")
+"""What ansible-rulebook itself knows, and passes on."""
 
 
 def described(documentation: str) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def checked(documentation: str, arguments: dict[str, Any]) -> dict[str, Any]:
     the number, truth or list that it says. Raises ``ValueError`` that names the option, the value and what it must be."""
     plugin = described(documentation)
     name, options = plugin["name"], plugin["options"]
-    given = {key: value for key, value in arguments.items() if key != GIVEN_BY_RULEBOOK and value not in (None, "")}
+    given = {key: value for key, value in arguments.items() if key not in GIVEN_BY_RULEBOOK and value not in (None, "")}
     given = {key: _read(value, options.get(key, {})) for key, value in given.items()}
     problem = min(Draft202012Validator(schema(documentation)).iter_errors(given), key=lambda one: str(one.path), default=None)
     if problem is not None:

@@ -73,7 +73,7 @@ class Dispatcher:
         self.receipts = Path(self._made.name if self._made else f"{folder}/receipts")
         self.receipts.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._out: dict[str, tuple[Batch, Path, float]] = {}
-        for left in self.receipts.glob(f"{source}-*.json"):
+        for left in self.receipts.glob(f"{source}-*.*"):
             left.unlink()  # of a listener that was killed: what they told of waits again
 
     async def run(self) -> None:
@@ -105,10 +105,19 @@ class Dispatcher:
         await self.queue.put(batch.as_event(str(receipt)))
         log.info("%s: %d events of kind %s, attempt %d", self.source, len(batch.events), batch.kind, batch.attempt)
         if self.gathering.done == TAKEN:
-            if self._feedback is not None:
-                await self._feedback.get()
-            receipt.unlink(missing_ok=True)
-            await self._see_to_receipts()
+            if self._feedback is None or await self._taken(batch.id):
+                receipt.unlink(missing_ok=True)
+                await self._see_to_receipts()
+
+    async def _taken(self, name: str) -> bool:
+        """Whether the rules say in time that they have the batch. They say nothing where they failed on it."""
+        try:
+            async with asyncio.timeout(self.gathering.seconds):
+                while (await self._feedback.get()).get("batch") != name:
+                    pass  # of one that was given back meanwhile
+        except TimeoutError:
+            return False
+        return True
 
     async def _see_to_receipts(self) -> None:
         for name, (batch, receipt, until) in list(self._out.items()):
@@ -139,7 +148,7 @@ class Dispatcher:
 
 def _write(path: Path, event: dict[str, Any]) -> None:
     """All of it or nothing, for a person who looks."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}-", suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(event, file, ensure_ascii=False)

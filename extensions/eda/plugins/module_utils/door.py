@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -24,12 +25,18 @@ QUIET_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Limits:
-    """``body``: bytes. ``rate``: requests a second, as a mean over ten. ``connections`` at once. ``seconds``: for a whole request."""
+    """``body``: bytes. ``rate``: requests a second, as a mean over ten. ``connections`` at once. ``seconds``: for a whole request.
+    Raises ``ValueError`` where one of them lets nothing in."""
 
     body: int
     rate: float
     connections: int
     seconds: float
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"the limit of {name} is {value}, and must be above 0")
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Door:
     def __init__(self, name: str, handle: Handler, limits: Limits, waiting: Callable[[], int]) -> None:
         self.name, self.limits = name, limits
         self._handle, self._waiting = handle, waiting
-        self._open = 0
+        self._inside: dict[Connection, None] = {}
         self._allowance, self._at = 10 * limits.rate, time.monotonic()
         self._said: dict[str, tuple[float, int]] = {}
         self._server: asyncio.Server | None = None
@@ -58,14 +65,23 @@ class Door:
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         """Raises ``OSError`` where the address cannot be had."""
         inner = web.Server(
-            self._answer, keepalive_timeout=1, access_log=None, max_line_size=4096, max_field_size=4096, handler_cancellation=True
+            self._answer,
+            keepalive_timeout=self.limits.seconds,  # so long it may take to send the headers
+            access_log=None,
+            max_line_size=4096,
+            max_field_size=4096,
+            auto_decompress=False,  # nobody sends compressed, and a small body could become a large one
+            handler_cancellation=True,
         )
         kwargs = inner._kwargs
 
         def connect() -> asyncio.Protocol:
             return Connection(inner, self, **kwargs)
 
-        self._server = await asyncio.get_running_loop().create_server(connect, host, port, ssl=tls, backlog=1024)
+        patience = self.limits.seconds if tls else None
+        self._server = await asyncio.get_running_loop().create_server(
+            connect, host, port, ssl=tls, backlog=1024, ssl_handshake_timeout=patience
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         self._inner = inner
 
@@ -74,16 +90,20 @@ class Door:
             self._server.close()
             await self._inner.shutdown(1.0)
 
-    def enter(self) -> bool:
-        """Whether one more connection is let in."""
-        if self._open >= self.limits.connections:
-            self.refused("connection", f"there are {self._open} connections already")
-            return False
-        self._open += 1
+    def enter(self, connection: Connection) -> bool:
+        """Whether one more connection is let in. Where there are too many, the oldest that has not asked anything yet makes room."""
+        if len(self._inside) >= self.limits.connections:
+            self.refused("connection", f"there are {len(self._inside)} connections already")
+            idle = next((one for one in self._inside if one.idle()), None)
+            if idle is None:
+                return False
+            self.leave(idle)
+            idle.drop()
+        self._inside[connection] = None
         return True
 
-    def leave(self) -> None:
-        self._open -= 1
+    def leave(self, connection: Connection) -> None:
+        self._inside.pop(connection, None)
 
     def refused(self, kind: str, reason: str) -> None:
         """Log a refusal, in a storm one line for many."""
@@ -100,9 +120,7 @@ class Door:
             self.refused(str(answer.status), f"{answer.status} to {request.remote}: {answer.reason}")
         words = {200: "ok"}.get(answer.status, "refused")
         body = {"status": words, "waiting": self._waiting()} if answer.status == 200 and request.path == HEALTH else {"status": words}
-        response = web.json_response(body, status=answer.status)
-        response.force_close()
-        return response
+        return closing(body, answer.status)
 
     async def _decide(self, request: web.BaseRequest) -> Answer:
         if request.path == HEALTH and request.method in ("GET", "HEAD"):
@@ -147,6 +165,13 @@ class Door:
         return True
 
 
+def closing(body: dict[str, Any], status: int) -> web.Response:
+    """A response after which the connection ends."""
+    response = web.json_response(body, status=status)
+    response.force_close()
+    return response
+
+
 class Connection(web_protocol.RequestHandler):
     """A connection that is let in by the door, and ends when its time is up, whatever the client does."""
 
@@ -158,23 +183,40 @@ class Connection(web_protocol.RequestHandler):
         self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not self._door.enter():
+        if not self._door.enter(self):
             transport.abort()
             return
         self._inside = True
         self._end = asyncio.get_running_loop().call_later(2 * self._door.limits.seconds, transport.abort)
         super().connection_made(transport)
 
+    def idle(self) -> bool:
+        """Whether it has not sent the headers of a request yet."""
+        return self._current_request is None and not self._messages
+
+    def drop(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         if self._inside:
             super().data_received(data)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What is no HTTP is refused like all else, without a traceback for each."""
+        if status != 400 or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        self._door.refused("400", f"400 to {request.remote}: it is not HTTP ({type(exc).__name__})")
+        return closing({"status": "refused"}, 400)
 
     def connection_lost(self, error: BaseException | None) -> None:
         if self._end:
             self._end.cancel()
         if self._inside:
             self._inside = False
-            self._door.leave()
+            self._door.leave(self)
             super().connection_lost(error)
 
 

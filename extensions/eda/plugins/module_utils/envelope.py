@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
@@ -18,12 +19,17 @@ from typing import Any
 
 Envelope = dict[str, Any]
 
-LONGEST = 300
-"""Characters of a summary."""
+LONGEST, LONGEST_NAME = 300, 2048
+"""Characters of a summary, and of what names a thing; no ARN is longer."""
+DEEPEST = 32
+"""Levels of a message that are read. AWS's own have fewer than ten."""
+MOST_WRAPS = 3
+"""Notifications within each other; there is one where a topic feeds a queue."""
 NOTICE, REBALANCE = "spot.interruption", "spot.rebalance"
 
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 KIND = re.compile(r"[a-z0-9_]{1,40}(\.[a-z0-9_]{1,60}){1,3}")
+APP, REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"), re.compile(r"[a-z]{2,5}(-[a-z]{1,20}){1,4}-[0-9]{1,2}")
 
 
 def envelopes(message: Any, source: str, received_at: str, environment: str = "", otherwise: str = "") -> list[Envelope]:
@@ -38,7 +44,11 @@ def envelopes(message: Any, source: str, received_at: str, environment: str = ""
         filled = {**EMPTY, **one, "received_at": received_at, "source": source}
         filled["time"] = _moment(filled["time"]) or received_at
         filled["summary"] = _line(filled["summary"])
-        filled["id"] = filled["id"] or (f"{otherwise}/{number}" if otherwise else _digest(one))
+        filled["app"] = _matching(APP, filled["app"])
+        filled["region"] = _matching(REGION, filled["region"])
+        for key in ("resource", "actor", "run"):
+            filled[key] = _line(filled[key], LONGEST_NAME) if filled[key] is not None else None
+        filled["id"] = _line(filled["id"] or (f"{otherwise}/{number}" if otherwise else _digest(one)), LONGEST_NAME)
         found.append(_inert(filled))
     return found
 
@@ -66,15 +76,14 @@ def now_text() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _told(message: Any, environment: str) -> Iterator[Envelope]:
-    if isinstance(message, str):
-        message = _json(message)
+def _told(message: Any, environment: str, wraps: int = 0) -> Iterator[Envelope]:
+    message = _plain(_json(message) if isinstance(message, str) else message)
     if not isinstance(message, dict):
         yield {"kind": "message.text", "summary": _text(message), "after": message}
     elif isinstance(message.get("detail-type"), str) and isinstance(message.get("source"), str):
         yield _of_event_bridge(message, environment)
-    elif message.get("Type") == "Notification" and isinstance(message.get("Message"), str):
-        yield from _of_sns(message, environment)
+    elif message.get("Type") == "Notification" and isinstance(message.get("Message"), str) and wraps < MOST_WRAPS:
+        yield from _of_sns(message, environment, wraps)
     elif isinstance(message.get("alerts"), list):
         yield from (_of_alert(one) for one in message["alerts"] if isinstance(one, dict))
     elif isinstance(message.get("AlarmName"), str) and "NewStateValue" in message:
@@ -88,14 +97,14 @@ def _told(message: Any, environment: str) -> Iterator[Envelope]:
         yield {"kind": "message.unknown", "summary": "a message of a shape that is not known", "after": message}
 
 
-def _of_sns(message: Mapping[str, Any], environment: str) -> Iterator[Envelope]:
+def _of_sns(message: Mapping[str, Any], environment: str, wraps: int) -> Iterator[Envelope]:
     """What a topic carried. An event within keeps its own id: through topic and queue it may come twice."""
-    for number, one in enumerate(_told(message["Message"], environment)):
+    for number, one in enumerate(_told(message["Message"], environment, wraps + 1)):
         subject = message.get("Subject")
         own = {
             "id": f"{message.get('MessageId')}/{number}" if message.get("MessageId") else None,
             "time": message.get("Timestamp"),
-            "actor": message.get("TopicArn"),
+            "actor": _string(message.get("TopicArn")),
             "region": _region(message.get("TopicArn")),
         }
         if one["kind"].startswith("message.") and isinstance(subject, str):
@@ -123,8 +132,8 @@ def _of_event_bridge(event: Mapping[str, Any], environment: str) -> Envelope:
 
 def _of_any(source: str, what: str, detail: Mapping[str, Any]) -> Envelope:
     """An event that we have no words for. A lifecycle is its own kind."""
-    area = source.removeprefix("aws.").replace(".", "_").replace("-", "_")
-    return {"kind": f"{_slug(area)}.{_slug(what)}", "summary": what, "ids": _ids([detail.get("instance-id"), detail.get("EC2InstanceId")])}
+    area = _slug(source.removeprefix("aws."))[:40]
+    return {"kind": f"{area}.{_slug(what)}", "summary": what, "ids": _ids([detail.get("instance-id"), detail.get("EC2InstanceId")])}
 
 
 def _interruption(detail: Mapping[str, Any], _event: Mapping[str, Any]) -> Envelope:
@@ -205,9 +214,12 @@ def _health(detail: Mapping[str, Any], _event: Mapping[str, Any]) -> Envelope:
     }
 
 
-def _alarm_event(detail: Mapping[str, Any], _event: Mapping[str, Any]) -> Envelope:
-    state = detail.get("state") if isinstance(detail.get("state"), dict) else {}
-    return _of_alarm({"AlarmName": detail.get("alarmName"), "NewStateValue": state.get("value"), "NewStateReason": state.get("reason")})
+def _alarm_event(detail: Mapping[str, Any], event: Mapping[str, Any]) -> Envelope:
+    state = _dict(detail.get("state"))
+    told = _of_alarm({"AlarmName": detail.get("alarmName"), "NewStateValue": state.get("value"), "NewStateReason": state.get("reason")})
+    metrics = [_dict(_dict(one).get("metricStat")).get("metric") for one in _list(_dict(detail.get("configuration")).get("metrics"))]
+    values = [value for one in metrics for value in _dict(_dict(one).get("dimensions")).values()]
+    return {**told, "time": state.get("timestamp") or event.get("time"), "ids": _ids(values)}
 
 
 KNOWN: dict[tuple[str, str], Callable[[Mapping[str, Any], Mapping[str, Any]], Envelope]] = {
@@ -233,8 +245,7 @@ KNOWN: dict[tuple[str, str], Callable[[Mapping[str, Any], Mapping[str, Any]], En
 def _of_alarm(alarm: Mapping[str, Any]) -> Envelope:
     state = {"ALARM": "firing", "OK": "resolved"}.get(str(alarm.get("NewStateValue")), "unknown")
     name, reason = _string(alarm.get("AlarmName")), alarm.get("NewStateReason")
-    trigger = alarm.get("Trigger") if isinstance(alarm.get("Trigger"), dict) else {}
-    values = [one.get("value") for one in _list(trigger.get("Dimensions")) if isinstance(one, dict)]
+    values = [one.get("value") for one in _list(_dict(alarm.get("Trigger")).get("Dimensions")) if isinstance(one, dict)]
     return {
         "kind": f"alarm.{state}",
         "resource": name or "",
@@ -259,13 +270,13 @@ def _of_alert(alert: Mapping[str, Any]) -> Envelope:
     identity = alert.get("fingerprint") or _digest(labels)
     words = annotations.get("summary") or annotations.get("description")
     return {
-        "id": f"{identity}/{alert.get('startsAt')}/{state}",
+        "id": f"{_text(identity)}/{_text(alert.get('startsAt'))}/{state}",
         "time": since,
         "kind": kind,
         "app": _string(labels.get("app")),
         "region": _string(labels.get("region")),
         "resource": _string(labels.get("instance_id") or labels.get("instance")) or name,
-        "summary": f"{name}: {words}" if words else f"{name} is {state}",
+        "summary": f"{name}: {_text(words)}" if words else f"{name} is {state}",
         "reasons": [_line(annotations["description"])] if isinstance(annotations.get("description"), str) else [],
         "after": {"alert": name, "labels": labels, "annotations": annotations},
         "ids": _ids([labels.get("instance_id"), labels.get("instance")]),
@@ -325,17 +336,39 @@ def _json(text: str) -> Any:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text).lower()).strip("_") or "event"
+    """A text as a part of a kind."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text[:LONGEST])
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")[:60] or "event"
 
 
-def _line(text: Any) -> str:
-    """One line without control characters, not too long."""
+def _line(text: Any, longest: int = LONGEST) -> str:
+    """One line without control characters, not too long; what is cut off leaves a trace, so that two stay two."""
     plain = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text if isinstance(text, str) else str(text)).strip()
-    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+    if len(plain) <= longest:
+        return plain
+    return f"{plain[: longest - 1]}…" if longest == LONGEST else f"{plain[: longest - 34]}… {_digest(plain)}"
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """The value as all who get it can write it: what is nested without end is cut, and no number is infinite or longer than 64
+    bits, no text half a character."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, (list, tuple, dict)) and depth >= DEEPEST:
+        return "…"
+    if isinstance(value, (list, tuple)):
+        return [_plain(one, depth + 1) for one in value]
+    if isinstance(value, dict):
+        return {_plain(str(key)): _plain(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) < 2**63 else str(value)
+    return value if value is None or isinstance(value, bool) else str(value)
 
 
 def _inert(value: Any) -> Any:
@@ -350,7 +383,11 @@ def _inert(value: Any) -> Any:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _matching(pattern: re.Pattern[str], value: Any) -> str | None:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None
 
 
 def _string(value: Any) -> str | None:

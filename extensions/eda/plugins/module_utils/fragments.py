@@ -30,7 +30,8 @@ inbox:
 acknowledge:
   description:
     - V(handled) counts a batch as done when the playbook removed its C(receipt), V(taken) as soon as the rules have it.
-    - Use V(taken) where the playbook runs on another machine, as with AWX.
+    - Use V(taken) where the playbook runs on another machine, as with AWX, with C(feedback=true), an argument of ansible-rulebook
+      for every source, by which it says when the rules have it.
   type: str
   choices: [handled, taken]
   default: handled

@@ -16,7 +16,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,12 @@ REMEMBER_SECONDS = 3600.0
 """For how long an event that was handled is known, and its double told."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
-    key TEXT PRIMARY KEY, kind TEXT NOT NULL, app TEXT, region TEXT, body TEXT NOT NULL, handle TEXT,
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, app TEXT, region TEXT, body TEXT NOT NULL,
     received REAL NOT NULL, batch TEXT, taken REAL, attempts INTEGER NOT NULL DEFAULT 0, done REAL, dead INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS events_waiting ON events (done, batch);
+CREATE TABLE IF NOT EXISTS handles (key TEXT NOT NULL, handle TEXT NOT NULL, PRIMARY KEY (key, handle)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS handles_by_handle ON handles (handle);
 """
 
 
@@ -47,7 +49,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Batch:
-    """Events of one kind, app and region. ``attempt`` counts from 1. ``handles``: of those that brought them."""
+    """Events of one kind, app and region. ``attempt`` counts from 1."""
 
     id: str
     kind: str
@@ -55,7 +57,6 @@ class Batch:
     region: str | None
     events: Sequence[Envelope]
     attempt: int
-    handles: Sequence[str] = field(default=(), repr=False)
 
     def as_event(self, receipt: str) -> dict[str, Any]:
         """What a rule sees."""
@@ -77,7 +78,7 @@ def key_of(envelope: Envelope) -> str:
     """What makes two events one: the same notice for an instance, however often and by whomever it is sent; else the id."""
     if envelope["kind"] in (NOTICE, REBALANCE) and envelope["ids"]:
         return f"{envelope['kind']} {envelope['ids'][0]}"
-    return str(envelope["id"])
+    return f"id {envelope['id']}"  # which whoever sends it chooses; it is never a notice's
 
 
 class Inbox:
@@ -111,44 +112,46 @@ class Inbox:
             os.close(self._lock)
 
     def add(self, arrivals: Iterable[Arrival], now: float) -> list[str]:
-        """Take events in; when it returns, they are kept. Returns the handles of those that need nothing more: doubles of
-        what was handled already. A double of what still waits brings its newer handle."""
-        settled: list[str] = []
+        """Take events in; when it returns, they are kept. Returns the handles of those that need nothing more: all that they
+        brought was handled already. A double of what still waits brings its newer handle."""
+        told: dict[str, None] = {}
         with self._transaction():
             self._db.execute("DELETE FROM events WHERE done < ? AND dead = 0", (now - REMEMBER_SECONDS,))
             for one in arrivals:
-                if not self._add(one, now) and one.handle:
-                    settled.append(one.handle)
-        return settled
+                key = self._add(one.envelope, now)
+                if one.handle:
+                    told[one.handle] = None
+                    if key:
+                        self._db.execute("INSERT OR IGNORE INTO handles VALUES (?, ?)", (key, one.handle))
+            return self._settled(told)
 
-    def _add(self, one: Arrival, now: float) -> bool:
-        """Whether its bringer is to wait."""
-        envelope, key = one.envelope, key_of(one.envelope)
-        known = self._db.execute("SELECT done, handle, dead FROM events WHERE key = ?", (key,)).fetchone()
+    def _add(self, envelope: Envelope, now: float) -> str | None:
+        """The key of the event, if whoever brought it is to wait for it."""
+        key = key_of(envelope)
+        known = self._db.execute("SELECT done, dead FROM events WHERE key = ?", (key,)).fetchone()
         if known:
-            if known[0] is not None or not one.handle:
-                return known[0] is None or bool(known[2])  # who brings a dead one keeps it, for its own dead letters
-            handles = json.dumps(sorted({*json.loads(known[1] or "[]"), one.handle}))
-            self._db.execute("UPDATE events SET handle = ? WHERE key = ?", (handles, key))
-            return True
-        other = None
+            return key if known[0] is None or known[1] else None  # who brings a dead one keeps it, for its own dead letters
         if envelope["kind"] == REBALANCE and envelope["ids"]:
-            other = f"{NOTICE} {envelope['ids'][0]}"
-        if other and self._db.execute("SELECT 1 FROM events WHERE key = ?", (other,)).fetchone():
-            return False  # it goes anyhow
+            notice = f"{NOTICE} {envelope['ids'][0]}"
+            if self._db.execute("SELECT 1 FROM events WHERE key = ?", (notice,)).fetchone():
+                return None  # it goes anyhow
         self._db.execute(
-            "INSERT INTO events (key, kind, app, region, body, handle, received) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                key,
-                envelope["kind"],
-                envelope["app"],
-                envelope["region"],
-                json.dumps(envelope),
-                json.dumps([one.handle]) if one.handle else None,
-                now,
-            ),
+            "INSERT INTO events (key, kind, app, region, body, received) VALUES (?, ?, ?, ?, ?, ?)",
+            (key, envelope["kind"], envelope["app"], envelope["region"], json.dumps(envelope), now),
         )
-        return True
+        return key
+
+    def _settled(self, handles: Iterable[str]) -> list[str]:
+        """Those of the handles that brought nothing that waits or is dead; they are forgotten."""
+        free = [
+            handle
+            for handle in handles
+            if not self._db.execute(
+                "SELECT 1 FROM handles JOIN events USING (key) WHERE handle = ? AND (done IS NULL OR dead = 1)", (handle,)
+            ).fetchone()
+        ]
+        self._db.executemany("DELETE FROM handles WHERE handle = ?", [(handle,) for handle in free])
+        return free
 
     def first(self, key: str, now: float) -> bool:
         """Whether ``key`` is seen for the first time, for as long as doubles are known."""
@@ -159,16 +162,28 @@ class Inbox:
             )
             return made.rowcount == 1
 
+    def has(self, key: str) -> bool:
+        """Whether ``key`` was seen by `first`."""
+        return self._db.execute("SELECT 1 FROM events WHERE key = ?", (key,)).fetchone() is not None
+
     def settle_hints(self, now: float) -> list[str]:
         """Recommendations that wait for an instance that has its notice by now are handled with it; returns their handles."""
         with self._transaction():
             rows = self._db.execute(
-                "SELECT key, handle FROM events AS hint WHERE kind = ? AND done IS NULL AND batch IS NULL AND EXISTS"
+                "SELECT key FROM events AS hint WHERE kind = ? AND done IS NULL AND batch IS NULL AND EXISTS"
                 " (SELECT 1 FROM events WHERE key = ? || substr(hint.key, ?))",
                 (REBALANCE, NOTICE, len(REBALANCE) + 1),
             ).fetchall()
-            self._db.executemany("UPDATE events SET done = ? WHERE key = ?", [(now, key) for key, _handle in rows])
-        return [handle for _key, handles in rows for handle in json.loads(handles or "[]")]
+            return self._done([key for (key,) in rows], now)
+
+    def _done(self, keys: Sequence[str], now: float) -> list[str]:
+        self._db.executemany("UPDATE events SET done = ? WHERE key = ?", [(now, key) for key in keys])
+        told = {
+            handle: None
+            for key in keys
+            for (handle,) in self._db.execute("SELECT handle FROM handles WHERE key = ?", (key,)).fetchall()
+        }
+        return self._settled(told)
 
     def take(self, now: float, window: float, most: int, batches: int) -> list[Batch]:
         """The batches that may leave, up to ``batches``: of each kind, app and region as many events as wait, up to ``most``,
@@ -182,7 +197,7 @@ class Inbox:
             ).fetchall()
             for kind, app, region in groups:
                 rows = self._db.execute(
-                    "SELECT key, body, handle, attempts FROM events WHERE done IS NULL AND batch IS NULL"
+                    "SELECT key, body, attempts FROM events WHERE done IS NULL AND batch IS NULL"
                     " AND kind = ? AND app IS ? AND region IS ? ORDER BY received, rowid LIMIT ?",
                     (kind, app, region, most),
                 ).fetchall()
@@ -191,26 +206,24 @@ class Inbox:
                     "UPDATE events SET batch = ?, taken = ?, attempts = attempts + 1 WHERE key = ?",
                     [(name, now, row[0]) for row in rows],
                 )
-                handles = [handle for row in rows for handle in json.loads(row[2] or "[]")]
                 events = [json.loads(row[1]) for row in rows]
-                found.append(Batch(name, kind, app, region, events, 1 + max(row[3] for row in rows), handles))
+                found.append(Batch(name, kind, app, region, events, 1 + max(row[2] for row in rows)))
         return found
 
     def finish(self, batch: str, now: float) -> list[str]:
-        """The batch was handled; returns the handles of those that brought its events."""
+        """The batch was handled; returns the handles of those who brought nothing else that waits."""
         with self._transaction():
-            rows = self._db.execute("SELECT handle FROM events WHERE batch = ?", (batch,)).fetchall()
-            self._db.execute("UPDATE events SET done = ? WHERE batch = ?", (now, batch))
-        return [handle for (handles,) in rows for handle in json.loads(handles or "[]")]
+            rows = self._db.execute("SELECT key FROM events WHERE batch = ? AND done IS NULL", (batch,)).fetchall()
+            return self._done([key for (key,) in rows], now)
 
     def give_back(self, batch: str, now: float, attempts: int) -> list[Envelope]:
         """The batch was not handled: its events wait again; those that were offered ``attempts`` times are dead, and returned."""
         with self._transaction():
             dead = self._db.execute(
-                "SELECT body FROM events WHERE batch = ? AND attempts >= ?", (batch, attempts)
+                "SELECT body FROM events WHERE batch = ? AND done IS NULL AND attempts >= ?", (batch, attempts)
             ).fetchall()
             self._db.execute(
-                "UPDATE events SET done = ?, dead = 1 WHERE batch = ? AND attempts >= ?", (now, batch, attempts)
+                "UPDATE events SET done = ?, dead = 1 WHERE batch = ? AND done IS NULL AND attempts >= ?", (now, batch, attempts)
             )
             self._db.execute(
                 "UPDATE events SET batch = NULL, taken = NULL, received = ? WHERE batch = ? AND done IS NULL", (now, batch)
@@ -228,8 +241,8 @@ class Inbox:
 
     def handles(self) -> list[str]:
         """The handles of all that is not handled yet."""
-        rows = self._db.execute("SELECT handle FROM events WHERE done IS NULL AND handle IS NOT NULL").fetchall()
-        return [handle for (handles,) in rows for handle in json.loads(handles)]
+        rows = self._db.execute("SELECT DISTINCT handle FROM handles JOIN events USING (key) WHERE done IS NULL").fetchall()
+        return [handle for (handle,) in rows]
 
     def _transaction(self) -> Transaction:
         return Transaction(self._db)

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509 import verification
@@ -38,10 +38,13 @@ SIGNED = {
 HASHES = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303  SHA1 is what version 1 is signed with
 """By SignatureVersion."""
 TOPIC = re.compile(r"arn:aws(?:-cn|-us-gov)?:sns:([a-z]{2}(?:-[a-z]+)+-\d):\d{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?")
+MESSAGE_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 PEM_PATH = re.compile(r"/SimpleNotificationService-[0-9a-f]{32}\.pem")
 AHEAD_SECONDS = 60.0
 """By how much SNS's clock may be ahead of ours."""
 LARGEST_CERTIFICATE = 64 * 1024
+MALFORMED = (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError)
+"""What reading an extension raises."""
 ISSUER_HOSTS = re.compile(r"crt\.[a-z0-9]+\.amazontrust\.com")
 """Where Amazon's authorities publish the certificates of those that issued theirs."""
 
@@ -80,6 +83,9 @@ def parsed(body: bytes, expected: Expected, now: float) -> dict[str, str]:
             raise Refused(f"{key} is missing or not a text")
     if message.get("Subject") is not None and not isinstance(message["Subject"], str):
         raise Refused("Subject is not a text")
+    if not MESSAGE_ID.fullmatch(message["MessageId"]) or "\n" in (message.get("Subject") or ""):
+        # what is signed is lines: with more of them in a value, what was signed once could be told in another way, as new
+        raise Refused("MessageId or Subject is not in the form that SNS gives it")
     if message["TopicArn"] not in expected.topics:
         raise Refused(f"the topic {message['TopicArn'][:150]!r} is not expected")
     if message["SignatureVersion"] not in expected.versions:
@@ -141,35 +147,41 @@ def check_signature(message: Mapping[str, str], key: rsa.RSAPublicKey) -> None:
 
 @dataclass
 class Certificates:
-    """The keys of SNS, by address, each fetched once and checked once. ``roots``: those who may have issued them."""
+    """The keys of SNS, by address, each fetched once and checked once. ``roots``: those who may have issued them. Addresses that
+    lead to nothing push no key out: what is kept was verified, and only ``at_once`` are fetched at once."""
 
     fetch: Fetch
     roots: list[x509.Certificate]
     seconds: float = 86400.0
     most: int = 64
-    _known: dict[str, tuple[float, asyncio.Future[rsa.RSAPublicKey]]] = field(default_factory=dict)
+    at_once: int = 16
+    _known: dict[str, tuple[float, rsa.RSAPublicKey]] = field(default_factory=dict)
+    _fetching: dict[str, asyncio.Future[rsa.RSAPublicKey]] = field(default_factory=dict)
 
     async def key(self, url: str, host: str) -> rsa.RSAPublicKey:
         """The key at an address that was checked. Raises `Refused`. Who asks while it is fetched waits for the same answer;
         a failure is not kept."""
-        at, known = self._known.get(url, (0.0, None))
-        if known is None or (known.done() and time.monotonic() - at > self.seconds):
-            if len(self._known) >= self.most:
-                self._known.pop(next(iter(self._known)))
-            known = asyncio.ensure_future(self._key(url, host))
-            self._known[url] = (time.monotonic(), known)
-        try:
-            return await asyncio.shield(known)
-        except BaseException:
-            if known.done() and self._known.get(url, (0.0, None))[1] is known:
-                del self._known[url]
-            raise
+        until, known = self._known.get(url, (0.0, None))
+        if known is not None and time.time() < until:
+            return known
+        if url not in self._fetching:
+            if len(self._fetching) >= self.at_once:
+                raise Refused("too many certificates are being fetched")
+            self._fetching[url] = asyncio.ensure_future(self._key(url, host))
+            self._fetching[url].add_done_callback(lambda done: self._fetched_once(url, done))
+        return await asyncio.shield(self._fetching[url])
+
+    def _fetched_once(self, url: str, done: asyncio.Future[rsa.RSAPublicKey]) -> None:
+        del self._fetching[url]
+        if not done.cancelled():
+            done.exception()  # whoever asked may have gone
 
     async def _key(self, url: str, host: str) -> rsa.RSAPublicKey:
         pem = await self._fetched(url)
         try:
             leaf, *others = x509.load_pem_x509_certificates(pem)
-        except ValueError:
+            key = leaf.public_key()
+        except (ValueError, UnsupportedAlgorithm):
             raise Refused(f"at {url} there is no certificate") from None
         try:
             self._check_chain(leaf, others, host)
@@ -181,9 +193,11 @@ class Certificates:
                 self._check_chain(leaf, [issuer], host)
             except verification.VerificationError as error:
                 raise Refused(f"the certificate at {url} is not of an authority that is trusted: {error}") from None
-        key = leaf.public_key()
         if not isinstance(key, rsa.RSAPublicKey):
             raise Refused(f"the key at {url} is not RSA")
+        if len(self._known) >= self.most:
+            self._known.pop(next(iter(self._known)))
+        self._known[url] = (min(time.time() + self.seconds, leaf.not_valid_after_utc.timestamp()), key)
         return key
 
     def _check_chain(self, leaf: x509.Certificate, others: list[x509.Certificate], host: str) -> None:
@@ -192,7 +206,7 @@ class Certificates:
         names = {f"sns.amazonaws.com{suffix}", host}
         try:
             carried = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (x509.ExtensionNotFound, ValueError):
+        except MALFORMED:
             raise verification.VerificationError("it names no host") from None
         name = next((one for one in carried.get_values_for_type(x509.DNSName) if one in names), None)
         if name is None:
@@ -204,7 +218,7 @@ class Certificates:
         """Who issued a certificate that came alone, as it says itself; whether they are trusted is checked with it."""
         try:
             access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-        except (x509.ExtensionNotFound, ValueError):
+        except MALFORMED:
             return None
         for one in access:
             location = one.access_location
@@ -250,4 +264,7 @@ def roots_in(path: str | None) -> list[x509.Certificate]:
     with open(path, "rb") as file:
         found = x509.load_pem_x509_certificates(file.read())
     late = datetime.now(timezone.utc) - timedelta(days=1)
-    return [one for one in found if one.not_valid_after_utc > late]
+    valid = [one for one in found if one.not_valid_after_utc > late]
+    if not valid:
+        raise ValueError(f"{path} holds no certificate of an authority that is still valid")
+    return valid

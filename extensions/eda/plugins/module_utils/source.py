@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.arguments import GIVEN_BY_RULEBOOK
+from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.arguments import FEEDBACK
 from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.dispatch import (
     Dispatcher,
     Gathering,
@@ -41,8 +42,8 @@ class Source:
         settle: Callable[[Sequence[str]], Awaitable[None]] = nothing,
     ) -> None:
         for key in ("window", "handle_seconds"):
-            if options[key] < 0:
-                raise ValueError(f"spot.platform.{name}: {key} is {options[key]}, below 0")
+            if not 0 <= options[key] < math.inf:
+                raise ValueError(f"spot.platform.{name}: {key} is {options[key]}, not a number of seconds")
         for key in ("most", "attempts", "at_once"):
             if options[key] < 1:
                 raise ValueError(f"spot.platform.{name}: {key} is {options[key]}, below 1")
@@ -63,7 +64,7 @@ class Source:
             name,
             options["inbox"],
             settle,
-            given.get(GIVEN_BY_RULEBOOK),
+            given.get(FEEDBACK),
         )
 
     async def receive(self, messages: Iterable[tuple[Any, str]], source: str, handles: Sequence[str | None] = (None,)) -> None:
@@ -82,15 +83,18 @@ class Source:
 
     async def listen(self, handle: Handler) -> None:
         """Serve HTTP, and bring what comes to the rules, until it is cancelled."""
-        options = self.options
-        limits = Limits(options["body_limit"], options["rate_limit"], options["connection_limit"], options["request_seconds"])
-        door = Door(self.name, handle, limits, self.inbox.waiting)
+        options, door = self.options, None
         try:
+            limits = Limits(options["body_limit"], options["rate_limit"], options["connection_limit"], options["request_seconds"])
+            if not 0 <= options["port"] <= 65535:
+                raise ValueError(f"spot.platform.{self.name}: port is {options['port']}, not from 0 to 65535")
+            door = Door(self.name, handle, limits, self.inbox.waiting)
             await door.start(options["host"], options["port"], tls_of(options["certfile"], options["keyfile"]))
             log.info("spot.platform.%s listens on %s:%d", self.name, options["host"], door.port)
             await self.dispatcher.run()
         finally:
-            await door.close()
+            if door:
+                await door.close()
             self.close()
 
     def close(self) -> None:
