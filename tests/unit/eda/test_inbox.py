@@ -81,11 +81,19 @@ def test_a_recommendation_that_is_being_handled_stays_so(inbox):
     assert inbox.waiting() == 1
 
 
-def test_events_gather_for_a_window_by_kind_app_and_region(inbox):
+def test_events_gather_by_kind_app_and_region_until_none_more_comes(inbox):
     inbox.add([Arrival(event(f"{app}{region}{number}", app=app, region=region)) for app in "ab" for region in "xy" for number in (1, 2)], NOW)
     assert inbox.take(NOW + 4.9, 5, 100, 100) == []
     inbox.add([Arrival(event("ax3", app="a", region="x"))], NOW + 4.9)
-    assert sorted(named(inbox.take(NOW + 5, 5, 100, 100))) == [["ax1", "ax2", "ax3"], ["ay1", "ay2"], ["bx1", "bx2"], ["by1", "by2"]]
+    assert sorted(named(inbox.take(NOW + 5, 5, 100, 100))) == [["ay1", "ay2"], ["bx1", "bx2"], ["by1", "by2"]]
+    assert named(inbox.take(NOW + 9.9, 5, 100, 100)) == [["ax1", "ax2", "ax3"]]
+
+
+def test_the_first_does_not_wait_for_ever_while_more_keep_coming(inbox):
+    for second in range(26):
+        inbox.add([Arrival(event(str(second)))], NOW + second)
+        assert second == 25 or inbox.take(NOW + second, 5, 100, 1) == []
+    assert [len(one.events) for one in inbox.take(NOW + 25, 5, 100, 1)] == [26]
 
 
 def test_as_many_as_a_batch_may_hold_leave_at_once(inbox):

@@ -16,9 +16,11 @@ kinds:
   elements: str
   default: ["*"]
 window:
-  description: For how many seconds the first event waits for others of its kind, app and region, to become one batch.
+  description:
+    - A batch leaves when nothing of its kind, app and region has come for so many seconds; while more keeps coming the first waits
+      five times as long at most.
   type: float
-  default: 1.0
+  default: 0.4
 most:
   description: Events of a batch, at most.
   type: int

@@ -26,6 +26,8 @@ from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.envel
     Envelope,
 )
 
+PATIENCE = 5
+"""For how many windows the first event of a batch waits at most, while others like it keep coming."""
 REMEMBER_SECONDS = 3600.0
 """For how long an event that was handled is known, and its double told."""
 SCHEMA = """
@@ -187,13 +189,14 @@ class Inbox:
 
     def take(self, now: float, window: float, most: int, batches: int) -> list[Batch]:
         """The batches that may leave, up to ``batches``: of each kind, app and region as many events as wait, up to ``most``,
-        once the first has waited for ``window`` seconds, or as soon as there are ``most``. Notices leave first."""
+        once none like them has come for ``window`` seconds, or the first has waited for `PATIENCE` of those, or there are
+        ``most``. Notices leave first."""
         found = []
         with self._transaction():
             groups = self._db.execute(
                 "SELECT kind, app, region FROM events WHERE done IS NULL AND batch IS NULL GROUP BY kind, app, region"
-                " HAVING min(received) <= ? OR count(*) >= ? ORDER BY kind <> ?, min(received) LIMIT ?",
-                (now - window, most, NOTICE, batches),
+                " HAVING max(received) <= ? OR min(received) <= ? OR count(*) >= ? ORDER BY kind <> ?, min(received) LIMIT ?",
+                (now - window, now - PATIENCE * window, most, NOTICE, batches),
             ).fetchall()
             for kind, app, region in groups:
                 rows = self._db.execute(
