@@ -27,7 +27,7 @@ BUCKETS = """
   tasks:
     - name: Make a bucket
       amazon.aws.s3_bucket: {name: "shop-{{ item }}", region: eu-west-1}
-      loop: "{{ range(count | int) }}"
+      loop: "{{ range(count | int) | list }}"
 """
 HANG = "    - name: Hang\n      ansible.builtin.command: sleep 60\n"
 
