@@ -41,7 +41,7 @@ class Channel:
     """One receiver. ``apps``, ``kinds`` and ``except_kinds`` are shell patterns; no pattern in the first two means all.
 
     ``url_env`` and ``secret_env`` name environment variables. ``digest_above``: the most events that are told one by one
-    in a delivery; 0 for no limit.
+    in a run; 0 for no limit.
     """
 
     name: str
@@ -133,6 +133,27 @@ def digested(events: Sequence[dict[str, Any]], above: int) -> list[dict[str, Any
             "run": events[0].get("run"),
         }
     ]
+
+
+class Allowance:
+    """How many events of a run may be told one by one: ``above``, or all where that is 0. What is more comes in digests."""
+
+    def __init__(self, above: int) -> None:
+        self._above = above
+        self._told: dict[Any, dict[Any, bool]] = {}  # by receiver: the ids, and whether they came in a digest
+
+    @property
+    def used(self) -> bool:
+        """Whether some receiver was told as many."""
+        return bool(self._above) and any(len(told) >= self._above for told in self._told.values())
+
+    def digest(self, events: Sequence[dict[str, Any]], receiver: Any = None) -> list[dict[str, Any]]:
+        """The events, or the digest that stands for them. The same events, tried again, use nothing up."""
+        told, ids = self._told.setdefault(receiver, {}), [event.get("id") for event in events]
+        over = bool(self._above) and len(told.keys() | set(ids)) > self._above
+        for one in ids:
+            told.setdefault(one, over)
+        return digested(events, 1 if any(told[one] for one in ids) else 0)
 
 
 def channels_in(path: str) -> list[Channel]:

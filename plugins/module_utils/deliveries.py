@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from ansible_collections.spot.platform.plugins.module_utils.channels import Channel, digested, recipients
+from ansible_collections.spot.platform.plugins.module_utils.channels import Allowance, Channel, recipients
 from ansible_collections.spot.platform.plugins.module_utils.mail import compose
 from ansible_collections.spot.platform.plugins.module_utils.sinks import Refused, Webhook, post, to_line
 from ansible_collections.spot.platform.plugins.module_utils.spool import Letter
@@ -24,12 +24,17 @@ SLACK_CHARACTERS = 3500
 LETTER_LINGER = {"webhook": 0.5, "sns": 0.5, "slack": 2.0, "mail": 15.0}
 """The seconds for which a channel collects events, and with it what a digest is made of."""
 
+STORM_LINGER = 60.0
+"""The same, once a channel was told as many events one by one as ``digest_above`` allows."""
+
 LETTER_BATCH = 1000
 """Events that are sent, or made one digest, together."""
 
 
 class Sender(Protocol):
     """See the module's description."""
+
+    allowance: Allowance
 
     def send(self, events: list[dict[str, Any]]) -> Iterator[list[int]]:
         """Yield the places of what has arrived."""
@@ -39,11 +44,11 @@ class WebhookSender:
     """Posts events to an HTTP endpoint, a hundred at a time."""
 
     def __init__(self, channel: Channel, timeout: float) -> None:
-        self._hook, self._above = Webhook(channel.address(), channel.secret(), timeout), channel.digest_above
+        self._hook, self.allowance = Webhook(channel.address(), channel.secret(), timeout), Allowance(channel.digest_above)
 
     def send(self, events: list[dict[str, Any]]) -> Iterator[list[int]]:
         """Yield what was accepted."""
-        told = digested(events, self._above)
+        told = self.allowance.digest(events)
         if len(told) < len(events):
             self._hook.deliver(told)
             yield list(range(len(events)))
@@ -71,12 +76,12 @@ class SlackSender:
     """Posts ``{"text": ...}`` to a Slack-compatible webhook, several events in a message."""
 
     def __init__(self, channel: Channel, timeout: float) -> None:
-        self._url, self._above, self._timeout = channel.address(), channel.digest_above, timeout
+        self._url, self._timeout, self.allowance = channel.address(), timeout, Allowance(channel.digest_above)
         Webhook(self._url, None, timeout)  # says what is wrong with the URL
 
     def send(self, events: list[dict[str, Any]]) -> Iterator[list[int]]:
         """Yield what was accepted."""
-        told = digested(events, self._above)
+        told = self.allowance.digest(events)
         if len(told) < len(events):
             self._post(slack_text(told[0]))
             yield list(range(len(events)))
@@ -103,7 +108,7 @@ class MailSender:
     """Writes to the people of each event, one mail an event, or one about many. ``mail`` sends: (sender, to, message)."""
 
     def __init__(self, channel: Channel, mail: Callable[[str, tuple[str, ...], bytes], None]) -> None:
-        self._channel, self._mail = channel, mail
+        self._channel, self._mail, self.allowance = channel, mail, Allowance(channel.digest_above)
 
     def send(self, events: list[dict[str, Any]]) -> Iterator[list[int]]:
         """Yield what was taken; what nobody wants to know any more counts as that."""
@@ -112,7 +117,7 @@ class MailSender:
             groups.setdefault(recipients(self._channel, event), []).append(number)
         refused = None
         for to, numbers in groups.items():
-            told = digested([events[number] for number in numbers], self._channel.digest_above)
+            told = self.allowance.digest([events[number] for number in numbers], to)
             whole = len(told) < len(numbers)
             for index, event in enumerate(told):
                 try:
@@ -155,10 +160,15 @@ class ChannelSink:
 
     def __init__(self, channel: Channel, spool: str, make: Callable[[], Sender]) -> None:
         self.name = f"the channel {channel.name}"
-        self.linger = LETTER_LINGER[channel.type]
         self.channel, self._spool, self._make = channel, spool, make
         self._sender: Sender | None = None
         self.letter: Letter | None = None
+
+    @property
+    def linger(self) -> float:
+        """Longer in a storm."""
+        storm = self._sender is not None and self._sender.allowance.used
+        return STORM_LINGER if storm else LETTER_LINGER[self.channel.type]
 
     def keep(self, events: list[dict[str, Any]]) -> list[dict[str, int]]:
         """Write ``events`` ahead, and return what the courier takes. Raises ``OSError``."""

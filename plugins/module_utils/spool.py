@@ -16,6 +16,7 @@ import json
 import os
 import threading
 import uuid
+import weakref
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,6 +29,20 @@ class InUse(Exception):
     """Another process works with the letter, or has just removed it."""
 
 
+_OPEN: weakref.WeakSet["Letter"] = weakref.WeakSet()
+
+
+def _drop() -> None:
+    """Close in a forked process what is its parent's: Ansible's workers would hold the locks of a parent that was killed."""
+    for letter in list(_OPEN):
+        if letter._descriptor >= 0:
+            os.close(letter._descriptor)
+            letter._descriptor = -1
+
+
+os.register_at_fork(after_in_child=_drop)
+
+
 class Letter:
     """One letter, whose lock this process holds until ``close``. ``pending`` are its events that have not arrived, by number."""
 
@@ -37,6 +52,7 @@ class Letter:
         self._descriptor = descriptor
         self._next = 0
         self._lock = threading.Lock()  # events come from the playbook, and arrive in the courier's thread
+        _OPEN.add(self)
 
     @classmethod
     def new(cls, spool: str, channel: str) -> "Letter":
@@ -117,7 +133,7 @@ class Letter:
         """Give the letter back as it is."""
         with self._lock:
             if self._descriptor >= 0:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # forked processes share the lock: closing is not enough
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
                 os.close(self._descriptor)
                 self._descriptor = -1
 

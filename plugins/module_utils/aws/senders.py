@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ansible_collections.spot.platform.plugins.module_utils.channels import digested
+from ansible_collections.spot.platform.plugins.module_utils.channels import Allowance
 from ansible_collections.spot.platform.plugins.module_utils.sinks import Refused, to_line
 
 MESSAGE_BYTES, CALL_BYTES, CALL_ENTRIES = 200_000, 250_000, 10
@@ -51,11 +51,11 @@ class TopicSender:
     """Publishes each event as a JSON message with the attributes ``app``, ``kind`` and ``region``, for filter policies."""
 
     def __init__(self, client: Any, topic: str, digest_above: int) -> None:
-        self._client, self._topic, self._above = client, topic, digest_above
+        self._client, self._topic, self.allowance = client, topic, Allowance(digest_above)
 
     def send(self, events: list[dict[str, Any]]) -> Iterator[list[int]]:
         """Yield what was published. Raises botocore's errors."""
-        told = digested(events, self._above)
+        told = self.allowance.digest(events)
         whole = len(told) < len(events)
         refused = later = None
         for batch in batches([entry_of(number, event, self._topic.endswith(".fifo")) for number, event in enumerate(told)]):

