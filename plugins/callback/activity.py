@@ -76,7 +76,7 @@ options:
     description:
       - A YAML file that says who is told of which events - webhooks, Slack, SNS and mail. The role
         P(spot.platform.notifications#role) writes it, and says what is in it.
-      - "Required IAM actions: C(sns:Publish) for topics, C(ses:SendRawEmail) for mail."
+      - "Required IAM actions: C(sns:Publish) for topics, C(ses:SendEmail) and C(ses:SendRawEmail) for mail."
     type: path
     env: [{name: SPOT_ACTIVITY_CHANNELS}]
     ini: [{section: callback_spot_platform_activity, key: channels_file}]

@@ -45,7 +45,7 @@ requirements:
   - Jinja2, for channels of mail
   - boto3, for channels of mail and SNS
 notes:
-  - "Required IAM actions: C(sns:Publish) for topics, C(ses:SendRawEmail) for mail."
+  - "Required IAM actions: C(sns:Publish) for topics, C(ses:SendEmail) and C(ses:SendRawEmail) for mail."
   - Credentials are those of the environment; secrets of webhooks too.
 attributes:
   check_mode:
