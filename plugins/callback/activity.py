@@ -72,6 +72,22 @@ options:
       - Without it, requests are not signed.
     type: str
     env: [{name: SPOT_ACTIVITY_WEBHOOK_SECRET}]
+  channels_file:
+    description:
+      - A YAML file that says who is told of which events - webhooks, Slack, SNS and mail. The role
+        P(spot.platform.notifications#role) writes it, and says what is in it.
+      - "Required IAM actions: C(sns:Publish) for topics, C(ses:SendEmail) and C(ses:SendRawEmail) for mail."
+    type: path
+    env: [{name: SPOT_ACTIVITY_CHANNELS}]
+    ini: [{section: callback_spot_platform_activity, key: channels_file}]
+  spool:
+    description:
+      - A folder where events are kept until the channels of O(channels_file) have them. What could not be delivered stays, also
+        when the playbook is killed, until P(spot.platform.notification_resend#module) sends it.
+    type: path
+    default: ~/.local/state/spot-platform/spool
+    env: [{name: SPOT_ACTIVITY_SPOOL}]
+    ini: [{section: callback_spot_platform_activity, key: spool}]
   time_limit:
     description:
       - For how many seconds the end of a playbook waits for the sinks, and how long one request to a webhook may take.
@@ -113,7 +129,9 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 from ansible_collections.spot.platform.plugins.module_utils.activity import Event
+from ansible_collections.spot.platform.plugins.module_utils.channels import Channel, channels_in, wants
 from ansible_collections.spot.platform.plugins.module_utils.aws.sinks import LogStream, S3Object
+from ansible_collections.spot.platform.plugins.module_utils.deliveries import ChannelSink, Sender, sender_of
 from ansible_collections.spot.platform.plugins.module_utils.sinks import Courier, JsonLines, Sink, Webhook
 
 RECORDED_COLLECTIONS = ("amazon.aws.", "community.aws.")
@@ -192,6 +210,7 @@ class CallbackModule(CallbackBase):
         self._actor = self._run = ""
         self._file: JsonLines | None = None
         self._couriers: list[Courier] = []
+        self._channels: list[tuple[ChannelSink, Courier]] = []
         self._play: Any = None
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
@@ -209,20 +228,33 @@ class CallbackModule(CallbackBase):
                 self._couriers.append(Courier(make()))
             except Exception as error:  # recording is never a reason to stop a play
                 self._display.warning(f"Activity events are not sent to {what}: {error}")
+        if path := self.get_option("channels_file"):
+            try:
+                channels = channels_in(path)
+            except Exception as error:
+                self._display.warning(f"Activity events are sent to no channel: {error}")
+                return
+            for channel in channels:
+                sink = ChannelSink(channel, self.get_option("spool"), lambda channel=channel: self._sender(channel))
+                self._channels.append((sink, Courier(sink)))
+
+    def _sender(self, channel: Channel) -> Sender:
+        return sender_of(channel, self.get_option("time_limit"), self._client)
+
+    def _client(self, service: str, region: str | None) -> Any:
+        # imports boto3 only where it is used: it takes a fifth of a second
+        from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+
+        return Clients(region or self.get_option("region"), None, {}).get(service)
 
     def _remote_sinks(self) -> Iterable[tuple[str, Callable[[], Sink]]]:
         bucket, prefix, group = (self.get_option(name) for name in ("s3_bucket", "s3_prefix", "log_group"))
         secret, limit = self.get_option("webhook_secret"), self.get_option("time_limit")
 
-        def aws(service: str) -> Any:  # imports boto3 only where it is used: it takes a fifth of a second
-            from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
-
-            return Clients(self.get_option("region"), None, {}).get(service)
-
         if bucket:
-            yield f"the bucket {bucket}", lambda: S3Object(aws("s3"), bucket, prefix, self._run)
+            yield f"the bucket {bucket}", lambda: S3Object(self._client("s3", None), bucket, prefix, self._run)
         if group:
-            yield f"the log group {group}", lambda: LogStream(aws("logs"), group, self._run)
+            yield f"the log group {group}", lambda: LogStream(self._client("logs", None), group, self._run)
         for number, url in enumerate(self.get_option("webhooks"), 1):
             yield f"webhook {number}", lambda url=url: Webhook(url, secret, limit)
 
@@ -247,12 +279,20 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Give the sinks until the time limit, side by side; a playbook that follows opens its own."""
         deadline = time.monotonic() + self.get_option("time_limit")
-        for courier in self._couriers:
+        for courier in [*self._couriers, *(courier for _sink, courier in self._channels)]:
             courier.finish(deadline)
         for courier in self._couriers:
             if problem := courier.join():
                 self._display.warning(problem)
-        self._run, self._file, self._couriers = "", None, []
+        for sink, courier in self._channels:
+            courier.join()
+            try:
+                problem = sink.finish(courier.error)
+            except OSError as error:
+                problem = f"The letter to {sink.name} cannot be closed: {error}"
+            if problem:
+                self._display.warning(problem)
+        self._run, self._file, self._couriers, self._channels = "", None, [], []
 
     def _record(self, result: Any, failed: bool = False) -> None:
         data, task = result._result, result._task_fields  # by these names, 2.17 has them too
@@ -293,12 +333,30 @@ class CallbackModule(CallbackBase):
         for courier in self._couriers:
             for event in events:
                 courier.take(event)
+        for channel in list(self._channels):
+            self._hand_to_channel(*channel, events)
         if self._file:
             try:
                 self._file.write(events)
             except OSError as error:
                 self._display.warning(f"Activity events are not written to {self._file.name}: {error.strerror}")
                 self._file = None
+
+
+    def _hand_to_channel(self, sink: ChannelSink, courier: Courier, events: list[dict[str, Any]]) -> None:
+        wanted = [event for event in events if wants(sink.channel, event)]
+        if not wanted:
+            return
+        try:
+            kept = sink.keep(wanted)
+        except OSError as error:
+            self._display.warning(
+                f"{len(wanted)} activity events are not kept for {sink.name} in {self.get_option('spool')}: {error.strerror}; "
+                "they are sent, but not again if that fails"
+            )
+            kept = sink.carry(wanted)
+        for number in kept:
+            courier.take(number)
 
 
 def _os_user() -> str:

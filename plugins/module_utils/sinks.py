@@ -5,7 +5,7 @@
 
 A sink has a ``name`` for messages, ``linger``, the seconds for which events are collected into one delivery, and
 ``deliver(events)``, which returns when all of them have arrived. It raises ``Refused`` when trying again cannot help,
-and any other exception when it may.
+``Later`` when it may after a while that the receiver named, and any other exception when it may.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import json
 import os
+import random
 import threading
 import time
 import urllib.error
@@ -25,7 +26,8 @@ from typing import Any, Protocol
 from ansible.module_utils.urls import open_url
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between attempts; each pause is twice the one before."""
+"""Seconds between attempts; each pause is up to twice the one before, less a part that chance decides, so that runs which
+failed together do not come again together."""
 
 BATCH = 100
 """Events in one delivery, at most."""
@@ -33,6 +35,14 @@ BATCH = 100
 
 class Refused(Exception):
     """The receiver understood and said no."""
+
+
+class Later(Exception):
+    """The receiver wants to be left alone for so many ``seconds``."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Sink(Protocol):
@@ -95,13 +105,22 @@ class Webhook:
         headers = {"Content-Type": "application/json", "User-Agent": "spot.platform", "X-Spot-Timestamp": timestamp}
         if self._secret:
             headers["X-Spot-Signature"] = signature(self._secret, timestamp, body)
-        try:
-            open_url(self._url, data=body, headers=headers, method="POST", timeout=self._timeout).close()
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code in (408, 425, 429) or error.code >= 500:
-                raise
-            raise Refused(f"it answered HTTP {error.code}") from error
+        post(self._url, body, headers, self._timeout)
+
+
+def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> None:
+    """Post ``body``. Raises ``Refused`` at a 4xx that will stay, ``Later`` where the receiver says when, ``OSError`` at all
+    else that may pass. No message has the URL in it."""
+    try:
+        open_url(url, data=body, headers=headers, method="POST", timeout=timeout, follow_redirects="none").close()
+    except urllib.error.HTTPError as error:
+        wait = error.headers.get("Retry-After") or ""
+        error.close()
+        if error.code in (429, 503) and wait.isdecimal():
+            raise Later(f"it answered HTTP {error.code}, Retry-After: {wait}", float(wait)) from None
+        if error.code in (408, 425, 429) or error.code >= 500:
+            raise OSError(f"it answered HTTP {error.code}") from None
+        raise Refused(f"it answered HTTP {error.code}") from None
 
 
 class Courier:
@@ -109,9 +128,10 @@ class Courier:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
+        self._batch = getattr(sink, "batch", BATCH)
         self._waiting: deque[dict[str, Any]] = deque()
         self._taken = self._arrived = 0
-        self._error = "the time limit was too short for an attempt"
+        self.error = "the time limit was too short for an attempt"
         self._work_to_do = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
@@ -134,7 +154,7 @@ class Courier:
         """Wait until all is delivered or the deadline has come; a sentence about what did not arrive, if anything."""
         self._thread.join(max(0.0, self._deadline - time.monotonic()))
         missing = self._taken - self._arrived
-        return f"{missing} activity events did not reach {self._sink.name}: {self._error}" if missing else None
+        return f"{missing} activity events did not reach {self._sink.name}: {self.error}" if missing else None
 
     def _run(self) -> None:
         while not self._closing.is_set() or self._waiting:
@@ -142,7 +162,7 @@ class Courier:
             self._closing.wait(self._sink.linger)
             self._work_to_do.clear()  # before the events are taken: what comes from here on sets it again
             while self._waiting:
-                batch = [self._waiting.popleft() for _index in range(min(BATCH, len(self._waiting)))]
+                batch = [self._waiting.popleft() for _index in range(min(self._batch, len(self._waiting)))]
                 if not self._bring(batch):
                     return
 
@@ -155,13 +175,25 @@ class Courier:
                 self._arrived += len(batch)
                 return True
             except Refused as error:
-                self._error = str(error)
+                self.error = str(error)
                 return True
             except Exception as error:  # a sink may fail in any way; what is lost is told when the run ends
-                self._error = str(error) or type(error).__name__
-            if time.monotonic() + FIRST_PAUSE >= self._deadline:
+                self.error = str(error) or type(error).__name__
+                asked = error.seconds if isinstance(error, Later) else 0.0
+            if not self._rest(random.uniform(pause / 2, pause), asked):
                 return False
-            self._closing.wait(pause)
-            if self._closing.is_set():
-                time.sleep(FIRST_PAUSE)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _rest(self, pause: float, asked: float) -> bool:
+        """Pause, or for as long as the receiver ``asked``; the end of the playbook cuts only a pause of our own short.
+
+        False when time is up.
+        """
+        began = time.monotonic()
+        self._closing.wait(max(pause, asked))
+        if self._closing.is_set():
+            left = max(FIRST_PAUSE, asked - (time.monotonic() - began))
+            if time.monotonic() + left >= self._deadline:
+                return False
+            time.sleep(left)
+        return True
