@@ -178,6 +178,40 @@ def test_a_receipt_keeps_letters_of_all_scripts(run):
     run(work)
 
 
+@pytest.mark.parametrize("handled", [True, False])
+def test_what_was_handled_while_no_listener_was_there_is_done_and_what_was_not_is_offered_again(tmp_path, handled):
+    async def work():
+        killed = Desk(tmp_path)
+        killed.add("a")
+        await killed.dispatcher.look()
+        (told,) = killed.offered()
+        killed.inbox.close()
+        if handled:
+            Path(told["receipt"]).unlink()
+        desk = Desk(tmp_path)
+        await desk.dispatcher.look()
+        assert desk.settled == (["h a"] if handled else [])
+        assert [one["attempt"] for one in desk.offered()] == ([] if handled else [2])
+        assert not Path(told["receipt"]).exists()
+        desk.inbox.close()
+
+    asyncio.run(work())
+
+
+def test_what_was_taken_but_not_offered_when_the_listener_was_killed_is_offered(tmp_path):
+    async def work():
+        killed = Desk(tmp_path)
+        killed.add("a")
+        killed.inbox.take(1, 0, 10, 10)
+        killed.inbox.close()
+        desk = Desk(tmp_path)
+        await desk.dispatcher.look()
+        assert len(desk.offered()) == 1 and desk.settled == []
+        desk.inbox.close()
+
+    asyncio.run(work())
+
+
 def test_what_a_killed_listener_left_is_cleared_and_what_is_others_is_not(tmp_path):
     receipts = tmp_path / "receipts"
     receipts.mkdir()

@@ -73,8 +73,16 @@ class Dispatcher:
         self.receipts = Path(self._made.name if self._made else f"{folder}/receipts")
         self.receipts.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._out: dict[str, tuple[Batch, Path, float]] = {}
+        # of a listener that was killed: a batch whose receipt is gone was handled meanwhile, what else was offered waits again
+        self._handled = [name for name in inbox.offered() if not self._receipt(name).exists()]
+        for name in inbox.offered():
+            if name not in self._handled:
+                inbox.release(name)
         for left in self.receipts.glob(f"{source}-*.*"):
-            left.unlink()  # of a listener that was killed: what they told of waits again
+            left.unlink()
+
+    def _receipt(self, name: str) -> Path:
+        return self.receipts / f"{self.source}-{name}.json"
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -88,6 +96,8 @@ class Dispatcher:
 
     async def look(self) -> None:
         """Offer what may leave, and see to what was offered."""
+        while self._handled:
+            await self._finish(self._handled.pop())
         await self._see_to_receipts()
         free = self.gathering.at_once - len(self._out)
         if free <= 0:
@@ -99,8 +109,9 @@ class Dispatcher:
             await self._offer(batch)
 
     async def _offer(self, batch: Batch) -> None:
-        receipt = self.receipts / f"{self.source}-{batch.id}.json"
+        receipt = self._receipt(batch.id)
         await asyncio.to_thread(_write, receipt, batch.as_event(str(receipt)))
+        self.inbox.offer(batch.id)
         self._out[batch.id] = (batch, receipt, time.monotonic() + self.gathering.seconds)
         await self.queue.put(batch.as_event(str(receipt)))
         log.info("%s: %d events of kind %s, attempt %d", self.source, len(batch.events), batch.kind, batch.attempt)
@@ -123,14 +134,17 @@ class Dispatcher:
         for name, (batch, receipt, until) in list(self._out.items()):
             if not receipt.exists():
                 del self._out[name]
-                handles = self.inbox.finish(name, time.time())
-                if handles:
-                    await self._settle(handles)
+                await self._finish(name)
             elif time.monotonic() >= until or receipt.with_suffix(".failed").exists():
                 del self._out[name]
                 receipt.unlink(missing_ok=True)
                 receipt.with_suffix(".failed").unlink(missing_ok=True)
                 await self._give_back(batch)
+
+    async def _finish(self, name: str) -> None:
+        handles = self.inbox.finish(name, time.time())
+        if handles:
+            await self._settle(handles)
 
     async def _give_back(self, batch: Batch) -> None:
         dead = self.inbox.give_back(batch.id, time.time(), self.gathering.attempts)

@@ -67,6 +67,7 @@ class Door:
         inner = web.Server(
             self._answer,
             keepalive_timeout=self.limits.seconds,  # so long it may take to send the headers
+            lingering_time=min(1.0, self.limits.seconds),  # for a body that is refused, so that the answer is read
             access_log=None,
             max_line_size=4096,
             max_field_size=4096,

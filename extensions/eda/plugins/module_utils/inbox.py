@@ -33,7 +33,8 @@ REMEMBER_SECONDS = 3600.0
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, app TEXT, region TEXT, body TEXT NOT NULL,
-    received REAL NOT NULL, batch TEXT, taken REAL, attempts INTEGER NOT NULL DEFAULT 0, done REAL, dead INTEGER NOT NULL DEFAULT 0
+    received REAL NOT NULL, batch TEXT, offered INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+    done REAL, dead INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS events_waiting ON events (done, batch);
 CREATE TABLE IF NOT EXISTS handles (key TEXT NOT NULL, handle TEXT NOT NULL, PRIMARY KEY (key, handle)) WITHOUT ROWID;
@@ -105,8 +106,8 @@ class Inbox:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(SCHEMA)
-        # whoever had taken these is gone
-        self._db.execute("UPDATE events SET batch = NULL, taken = NULL WHERE done IS NULL AND batch IS NOT NULL")
+        # whoever had taken these is gone, and had told nobody
+        self._db.execute("UPDATE events SET batch = NULL WHERE done IS NULL AND batch IS NOT NULL AND NOT offered")
 
     def close(self) -> None:
         self._db.close()
@@ -206,12 +207,24 @@ class Inbox:
                 ).fetchall()
                 name = str(uuid.uuid4())
                 self._db.executemany(
-                    "UPDATE events SET batch = ?, taken = ?, attempts = attempts + 1 WHERE key = ?",
-                    [(name, now, row[0]) for row in rows],
+                    "UPDATE events SET batch = ?, offered = 0, attempts = attempts + 1 WHERE key = ?", [(name, row[0]) for row in rows]
                 )
                 events = [json.loads(row[1]) for row in rows]
                 found.append(Batch(name, kind, app, region, events, 1 + max(row[2] for row in rows)))
         return found
+
+    def offer(self, batch: str) -> None:
+        """The rules are told of the batch now: from here on it may be handled, also while nobody looks."""
+        self._db.execute("UPDATE events SET offered = 1 WHERE batch = ? AND done IS NULL", (batch,))
+
+    def offered(self) -> list[str]:
+        """The batches that the rules were told of, and that are not done."""
+        rows = self._db.execute("SELECT DISTINCT batch FROM events WHERE done IS NULL AND batch IS NOT NULL AND offered").fetchall()
+        return [batch for (batch,) in rows]
+
+    def release(self, batch: str) -> None:
+        """Whoever had taken the batch is gone: its events wait again."""
+        self._db.execute("UPDATE events SET batch = NULL WHERE batch = ? AND done IS NULL", (batch,))
 
     def finish(self, batch: str, now: float) -> list[str]:
         """The batch was handled; returns the handles of those who brought nothing else that waits."""
@@ -229,7 +242,7 @@ class Inbox:
                 "UPDATE events SET done = ?, dead = 1 WHERE batch = ? AND done IS NULL AND attempts >= ?", (now, batch, attempts)
             )
             self._db.execute(
-                "UPDATE events SET batch = NULL, taken = NULL, received = ? WHERE batch = ? AND done IS NULL", (now, batch)
+                "UPDATE events SET batch = NULL, received = ? WHERE batch = ? AND done IS NULL", (now, batch)
             )
         return [json.loads(body) for (body,) in dead]
 
