@@ -193,7 +193,7 @@ def test_a_queue_that_fails_for_a_while_is_asked_again_and_nothing_is_lost(fresh
             assert Counter(event["id"] for event in rules.events) == {f"notice-{number}": 1 for number in numbers}
 
     asyncio.run(work())
-    assert "tried again in" in caplog.text
+    assert kind == "throttle" or "tried again in" in caplog.text  # botocore itself tries again where it is throttled
 
 
 OPERATIONS = ("ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch", "GetQueueUrl")
@@ -309,6 +309,7 @@ def test_two_thousand_messages_and_a_source_that_is_killed_again_and_again(fresh
                     Path(batch["receipt"]).unlink()
                 batches -= len(lines[:batches])
         kills += 1
+        fresh.post("/sandbox/clock", advance=11)  # what it had received and not kept may be received again
     assert handled == {f"notice-{number}": 1 for number in range(count)}
     assert kills >= 3
 

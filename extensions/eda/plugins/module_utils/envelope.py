@@ -357,7 +357,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
     """The value as all who get it can write it: what is nested without end is cut, and no number is infinite or longer than 64
     bits, no text half a character."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, (list, tuple, dict)) and depth >= DEEPEST:
         return "…"
     if isinstance(value, (list, tuple)):
@@ -374,7 +374,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 def _inert(value: Any) -> Any:
     """The value without the marks of a template: what a playbook is given as a variable, Ansible would carry out."""
     if isinstance(value, str):
-        return re.sub(r"\{(?=[{%#])", "{ ", value)
+        return re.sub(r"\{(?=[{%#])", "{ ", value) if "{" in value else value
     if isinstance(value, list):
         return [_inert(one) for one in value]
     if isinstance(value, dict):
