@@ -115,19 +115,24 @@ def queue_names(place: Place, dead: bool) -> list[str]:
 
 
 def key(place: Place) -> Piece:
-    """The key of all messages: the account's own policies rule it, and EventBridge and SNS use it for us."""
+    """The key of all messages: the account's own policies rule it, and EventBridge and SNS use it for us.
+
+    EventBridge may without a condition: for topics that are encrypted SNS supports none on the source, and what is published
+    would be lost without a word (SNS developer guide, "Managing Amazon SNS encryption keys"). The policies of queues and
+    topic say for whom it may send.
+    """
     root = f"arn:{place.partition}:iam::{place.account}:root"
-    services = ["events.amazonaws.com", "sns.amazonaws.com"]
+    use = {"Action": ["kms:Decrypt", "kms:GenerateDataKey*"], "Resource": "*"}
     policy = {
         "Version": "2012-10-17",
         "Statement": [
             {"Sid": "Account", "Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"},
+            {"Sid": "Rules", "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, **use},
             {
-                "Sid": "Senders",
+                "Sid": "Topic",
                 "Effect": "Allow",
-                "Principal": {"Service": services},
-                "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-                "Resource": "*",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                **use,
                 "Condition": {"StringEquals": {"aws:SourceAccount": place.account}},
             },
         ],

@@ -104,8 +104,17 @@ def test_no_policy_lets_anybody_in_but_services_for_this_account():
                 continue
             if statement["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}:
                 continue
-            assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
             assert "*" not in json.dumps(statement["Principal"])
+            if statement["Resource"] == "*" and statement["Principal"] == {"Service": "events.amazonaws.com"}:
+                continue  # the key, see the next test
+            assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
+
+
+def test_eventbridge_may_use_the_key_without_a_condition_or_the_encrypted_topic_would_get_nothing():
+    [policy] = [piece.settings["policy"] for piece in wanted(PLACE) if piece.kind == "key"]
+    [statement] = [one for one in policy["Statement"] if one["Principal"] == {"Service": "events.amazonaws.com"}]
+    assert "Condition" not in statement
+    assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey*"}
 
 
 def test_another_partition_has_its_own_arns():
