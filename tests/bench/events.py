@@ -24,17 +24,17 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
 
 from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.envelope import envelopes, now_text  # noqa: E402  the paths above come first
-from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.inbox import Arrival, Inbox  # noqa: E402
-from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.sns import (  # noqa: E402
+from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.inbox import Arrival, Inbox  # noqa: E402  the paths above come first
+from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.sns import (  # noqa: E402  the paths above come first
     HASHES,
     Certificates,
     Expected,
     Verifier,
     string_to_sign,
 )
-from ansible_collections.spot.platform.tests.unit.eda import signing  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import padding  # noqa: E402
-from tests.bench.common import record  # noqa: E402
+from ansible_collections.spot.platform.tests.unit.eda import signing  # noqa: E402  the paths above come first
+from cryptography.hazmat.primitives.asymmetric import padding  # noqa: E402  the paths above come first
+from tests.bench.common import record  # noqa: E402  the paths above come first
 
 NOTICE = json.loads((ROOT / "tests/integration/eda/fixtures/aws/spot_interruption.json").read_text(encoding="utf-8"))
 BATCH = 10

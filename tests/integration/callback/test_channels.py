@@ -217,6 +217,8 @@ def test_a_topic_gets_events_with_their_attributes(desk, fresh):
     topic = sns.create_topic(Name="activity")["TopicArn"]
     queue = sqs.create_queue(QueueName="activity")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps({"Statement": [allowed]})})
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     desk.channels({"name": "topic", "type": "sns", "topic_arn": topic})
     desk.play(BUCKETS, 2, SPOT_ACTIVITY_TIME_LIMIT="10")
@@ -238,7 +240,7 @@ def test_an_owner_gets_mail_and_a_bad_sender_keeps_it_for_later(desk, fresh):
     assert "1 activity events did not reach the channel mail" in told and len(desk.letters()) == 1
     ses.create_email_identity(EmailIdentity="spot@example.com")
     desk.play()
-    (sent,) = fresh.get("/sandbox/mail")["mail"]
+    (sent,) = fresh.get("/sandbox/mail")["mails"]
     assert (sent["to"], sent["from"]) == (["ann@example.com"], "spot@example.com")
     assert "Make a bucket" in sent["subject"] and "Make a bucket" in sent["text"] and "<h1" in sent["html"]
     assert "List-Unsubscribe" in sent["headers"] and desk.letters() == []

@@ -146,8 +146,10 @@ def routed(sandbox):
     clients = Clients(REGION, sandbox.url, {"aws_access_key_id": "a", "aws_secret_access_key": "b"})
     [outcome] = routes.ensure(clients, routes.places(clients, "it", [REGION]), [], True, True)
     assert not outcome.error
-    url = sandbox.client("sqs", REGION).create_queue(QueueName="reader")["QueueUrl"]
     arn = f"arn:aws:sqs:{REGION}:123456789012:reader"
+    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = {"Policy": json.dumps({"Statement": [allowed]})}
+    url = sandbox.client("sqs", REGION).create_queue(QueueName="reader", Attributes=policy)["QueueUrl"]
     sandbox.client("sns", REGION).subscribe(TopicArn=outcome.place.topic, Protocol="sqs", Endpoint=arn)
     return sandbox, {"topic": url, **{name.removeprefix("spot-platform-it-"): one for name, one in outcome.urls.items()}}
 

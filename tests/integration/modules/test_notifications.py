@@ -13,6 +13,7 @@ import yaml
 from ansible_collections.spot.platform.plugins.module_utils.spool import Letter
 
 REGION = "eu-west-1"
+ALLOWED = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
 
 
 @pytest.fixture(name="queue")
@@ -22,6 +23,8 @@ def _queue(fresh: Any) -> dict[str, str]:
     arn = sns.create_topic(Name="activity")["TopicArn"]
     url = sqs.create_queue(QueueName="activity")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    policy = json.dumps({"Statement": [{**ALLOWED, "Resource": attributes["QueueArn"]}]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=attributes["QueueArn"])
     return {"arn": arn, "url": url}
 

@@ -111,12 +111,12 @@ def test_an_owner_is_welcomed_once_with_the_address(project: Project) -> None:
 
     onboard(project, channels)
 
-    (mail,) = project.sandbox.get("/sandbox/mail")["mail"]
+    (mail,) = project.sandbox.get("/sandbox/mail")["mails"]
     [balancer] = project.sandbox.client("elbv2", REGION).describe_load_balancers()["LoadBalancers"]
     assert (mail["to"], mail["subject"]) == (["owner@example.com"], f"Welcome: web@{REGION} runs on Spot")
     assert f"http://{balancer['DNSName']}" in mail["text"] and f'href="http://{balancer["DNSName"]}"' in mail["html"]
 
     onboard(project, channels)
 
-    assert len(project.sandbox.get("/sandbox/mail")["mail"]) == 1
+    assert len(project.sandbox.get("/sandbox/mail")["mails"]) == 1
     assert not list((project.directory / "state" / "spool").glob("*/*"))
