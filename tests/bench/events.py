@@ -23,7 +23,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
 
-from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.envelope import envelopes, now_text  # noqa: E402  the paths above come first
+from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.envelope import (
+    envelopes,
+    now_text,
+)  # noqa: E402  the paths above come first
 from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.inbox import Arrival, Inbox  # noqa: E402
 from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.sns import (  # noqa: E402
     HASHES,

@@ -66,7 +66,9 @@ def run(caplog: pytest.LogCaptureFixture) -> Any:
 def test_a_message_that_sns_signed_becomes_its_event(tmp_path, run, version, subject):
     async def work():
         async with topic(tmp_path, signature_versions=["1", "2"]) as (server, _api):
-            assert await server.post(body(message(version=version, Subject=subject, Message=json.dumps(INTERRUPTION)), KEY)) == 200
+            assert (
+                await server.post(body(message(version=version, Subject=subject, Message=json.dumps(INTERRUPTION)), KEY)) == 200
+            )
             (event,) = await server.rules.expect(1)
             assert (event["kind"], event["id"], event["source"]) == ("spot.interruption", INTERRUPTION["id"], f"sns {TOPIC}")
             assert await server.health() == {"status": "ok", "waiting": 0}
@@ -129,7 +131,13 @@ def refused_messages() -> dict[str, bytes]:
     for bad in (f"{host}.evil.com", "sns-us-east-1.amazonaws.com", "sns.us-east-1.amaz\u043enaws.com", f"{host}.", host.upper(), f"{host}:443", f"u@{host}",
                 "sns.eu-west-1.amazonaws.com", "127.0.0.1"):  # fmt: skip
         found[f"signed at {bad}"] = body(message(SigningCertURL=URL.replace(host, bad)), KEY)
-    for bad in (URL.replace("https", "http"), f"{URL}?x", URL.replace("/Simple", "/x/Simple"), f"{URL}#", URL.replace("https", "file")):
+    for bad in (
+        URL.replace("https", "http"),
+        f"{URL}?x",
+        URL.replace("/Simple", "/x/Simple"),
+        f"{URL}#",
+        URL.replace("https", "file"),
+    ):
         found[f"signed at {bad}"] = body(message(SigningCertURL=bad), KEY)
     return found
 
@@ -239,7 +247,11 @@ WRONG = [{}, bearer("wrong"), bearer(""), bearer("right right"), bearer("rightx"
     "options, right, wrong",
     [
         ({"token": "right"}, bearer("right"), WRONG),
-        ({"username": "u", "password": "pä:ss"}, basic("u:pä:ss"), [{}, bearer("u:pä:ss"), basic("u:"), basic("u:pass"), basic(":pä:ss"), basic("U:pä:ss")]),
+        (
+            {"username": "u", "password": "pä:ss"},
+            basic("u:pä:ss"),
+            [{}, bearer("u:pä:ss"), basic("u:"), basic("u:pass"), basic(":pä:ss"), basic("U:pä:ss")],
+        ),
     ],
     ids=["token", "basic"],
 )
@@ -267,7 +279,9 @@ def test_what_alertmanager_would_not_send_is_refused(tmp_path, run):
     run(work())
 
 
-@pytest.mark.parametrize("plugin, options, compared", [(alertmanager, {"token": "right"}, b"Bearer right"), (webhook, {"secret": "s" * 16}, None)])
+@pytest.mark.parametrize(
+    "plugin, options, compared", [(alertmanager, {"token": "right"}, b"Bearer right"), (webhook, {"secret": "s" * 16}, None)]
+)
 def test_secrets_are_compared_in_constant_time(tmp_path, run, monkeypatch, plugin, options, compared):
     seen = []
 
@@ -278,7 +292,11 @@ def test_secrets_are_compared_in_constant_time(tmp_path, run, monkeypatch, plugi
     async def work():
         monkeypatch.setattr(hmac, "compare_digest", compare)
         async with serving(plugin, tmp_path, **options) as server:
-            headers = {"Authorization": "Bearer wrong", "X-Spot-Timestamp": str(int(time.time())), "X-Spot-Signature": "sha256=wrong"}
+            headers = {
+                "Authorization": "Bearer wrong",
+                "X-Spot-Timestamp": str(int(time.time())),
+                "X-Spot-Signature": "sha256=wrong",
+            }
             assert await server.post(b"{}", headers) in (401, 403)
             shown, expected = seen[-1]
             assert shown in (b"Bearer wrong", b"sha256=wrong")
@@ -308,7 +326,9 @@ def test_a_webhook_is_let_in_when_it_is_signed_and_once(tmp_path, run):
     run(work())
 
 
-@pytest.mark.parametrize("when, status", [(-310, 403), (-295, 200), (0, 200), (295, 200), (310, 403), (-(10**8), 403), (10**8, 403)])
+@pytest.mark.parametrize(
+    "when, status", [(-310, 403), (-295, 200), (0, 200), (295, 200), (310, 403), (-(10**8), 403), (10**8, 403)]
+)
 def test_a_webhook_of_a_clock_that_is_off_is_refused_in_both_directions(tmp_path, run, caplog, when, status):
     async def work():
         async with serving(webhook, tmp_path, secret=SECRET) as server:

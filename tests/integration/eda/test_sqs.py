@@ -31,7 +31,12 @@ INTERRUPTION = json.loads((FIXTURES / "aws" / "spot_interruption.json").read_tex
 def interruption(number: int, region: str = "us-east-1") -> dict[str, Any]:
     """The notice for another instance."""
     name = f"i-{number:017x}"
-    return {**INTERRUPTION, "id": f"notice-{number}", "region": region, "detail": {"instance-id": name, "instance-action": "terminate"}}
+    return {
+        **INTERRUPTION,
+        "id": f"notice-{number}",
+        "region": region,
+        "detail": {"instance-id": name, "instance-action": "terminate"},
+    }
 
 
 def options(sandbox: Any, *mailboxes: Mailbox, **more: Any) -> dict[str, Any]:
@@ -81,7 +86,9 @@ def test_events_of_two_regions_are_batches_and_deleted_only_when_they_were_handl
                 Path(batch["receipt"]).unlink()
             await empty(one, other)
             rules.handle()
-            assert Counter(event["id"] for event in rules.events) == {f"notice-{number}": 1 for number in (*range(30), *range(100, 120))}
+            assert Counter(event["id"] for event in rules.events) == {
+                f"notice-{number}": 1 for number in (*range(30), *range(100, 120))
+            }
             assert {event["source"] for event in rules.events} == {f"sqs {box.region} {box.name}" for box in (one, other)}
         assert await left(one, one.dead) == 0
 
@@ -113,7 +120,9 @@ def test_what_nobody_can_handle_comes_to_the_dead_letters_of_its_queue(fresh, tm
         rules = Rules()
         given = options(fresh, box, inbox=str(tmp_path / "inbox"), handle_seconds=0.5, attempts=2, kinds=["spot.*", "event.*"])
         async with running(sqs, rules, **given):
-            await until(lambda: rules.take() is not None and any(one["kind"] == "event.dead" for one in rules.batches), "they are dead")
+            await until(
+                lambda: rules.take() is not None and any(one["kind"] == "event.dead" for one in rules.batches), "they are dead"
+            )
             assert [one["attempt"] for one in rules.batches if one["kind"] != "event.dead"] == [1, 2]
             told = next(one for one in rules.batches if one["kind"] == "event.dead")
             assert sorted(told["ids"]) == [f"i-{number:017x}" for number in (1, 2)]
@@ -150,7 +159,8 @@ def test_a_message_with_several_events_goes_with_the_last_of_them(fresh, tmp_pat
 
 def test_poison_ends_nothing(fresh, tmp_path, run):
     box = Mailbox(fresh, "us-east-1")
-    poison = ['{"kind": "a.b", "id": "\\ud800", "region": "\\udfff"}', "[" * 20_000, '{"a":' * 20_000 + "1" + "}" * 20_000, '{"kind":"a.b","after":' + "[" * 800 + "]" * 800 + "}",
+    poison = ['{"kind": "a.b", "id": "\\ud800", "region": "\\udfff"}', "[" * 20_000,
+              '{"a":' * 20_000 + "1" + "}" * 20_000, '{"kind":"a.b","after":' + "[" * 800 + "]" * 800 + "}",
               '{"kind": "a.b", "after": [NaN, 1e999]}', "x", "{{ x }}", "null", '{"alerts": []}', '{"Type": "Notification", "Message": "{}"}']  # fmt: skip
     box.send(*poison, interruption(1))
 
@@ -175,7 +185,9 @@ def test_a_queue_that_fails_for_a_while_is_asked_again_and_nothing_is_lost(fresh
         async with running(sqs, rules, **options(fresh, box, inbox=str(tmp_path / "inbox"))):
             await asyncio.to_thread(box.send, *(interruption(number) for number in numbers[:20]))
             await until(lambda: rules.take() is not None and len(rules.events) == 20, "the first come")
-            await asyncio.to_thread(fresh.post, "/sandbox/faults", rules=[{"kind": kind, "service": "sqs", "operation": name} for name in OPERATIONS])
+            await asyncio.to_thread(
+                fresh.post, "/sandbox/faults", rules=[{"kind": kind, "service": "sqs", "operation": name} for name in OPERATIONS]
+            )
             for batch in rules.batches:
                 Path(batch["receipt"]).unlink(missing_ok=True)
             await asyncio.to_thread(box.send, *(interruption(number) for number in numbers[20:]))
@@ -265,7 +277,9 @@ def test_two_sources_on_one_queue_share_its_messages(fresh, tmp_path, run):
             await empty(box)
             for one in rules:
                 one.handle()
-            assert Counter(event["id"] for one in rules for event in one.events) == {f"notice-{number}": 1 for number in range(300)}
+            assert Counter(event["id"] for one in rules for event in one.events) == {
+                f"notice-{number}": 1 for number in range(300)
+            }
         assert await left(box, box.dead) == 0
 
     run(work())
@@ -276,7 +290,10 @@ def child(arguments: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
     """The source in a process of its own, killed on the spot in the end."""
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("child.py")), "sqs", json.dumps(arguments)],
-        env={**{key: value for key, value in os.environ.items() if not key.startswith("AWS_")}, "PYTHONPATH": str(ROOT / ".collections")},
+        env={
+            **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+            "PYTHONPATH": str(ROOT / ".collections"),
+        },
         stdout=subprocess.PIPE,
     )
     try:

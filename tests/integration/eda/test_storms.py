@@ -97,8 +97,15 @@ def test_ten_thousand_bodies_crash_nothing_leak_nothing_and_none_is_accepted(tmp
 
     async def work() -> None:
         limits = {"kinds": ["none.*"], "request_seconds": 5.0}  # so that nothing gathers in the inbox that is meant to
-        async with topic(tmp_path, **limits) if name == "sns" else serving(
-            webhook if name == "webhook" else alertmanager, tmp_path, **limits, **({"secret": SECRET} if name == "webhook" else {"token": "right"})
+        async with (
+            topic(tmp_path, **limits)
+            if name == "sns"
+            else serving(
+                webhook if name == "webhook" else alertmanager,
+                tmp_path,
+                **limits,
+                **({"secret": SECRET} if name == "webhook" else {"token": "right"}),
+            )
         ) as given:
             server = given[0] if name == "sns" else given
             answers = await storm(server.port, requests[:WARM])
@@ -145,10 +152,17 @@ def test_a_body_that_is_too_large_is_refused_however_its_length_is_told(tmp_path
             assert await server.post(large, stamped(large)) == 413
             assert (await server.send(head(10**15, stamped(large)), b"x"))[0] == 413
             for size, status in ((exact, 403), (large, 413)):
-                chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (size[begin : begin + 999] for begin in range(0, len(size), 999)))
+                chunks = b"".join(
+                    b"%x\r\n%s\r\n" % (len(part), part)
+                    for part in (size[begin : begin + 999] for begin in range(0, len(size), 999))
+                )
                 told = head(None, {"Transfer-Encoding": "chunked"})
                 assert (await server.send(told, chunks + b"0\r\n\r\n"))[0] == status
-            assert (await server.send(head(None, {"Transfer-Encoding": "chunked"}), b"fffffffffffffff\r\nx"))[0] in (400, 408, 413)
+            assert (await server.send(head(None, {"Transfer-Encoding": "chunked"}), b"fffffffffffffff\r\nx"))[0] in (
+                400,
+                408,
+                413,
+            )
             assert (await server.health())["status"] == "ok"
 
     run(work())
@@ -250,7 +264,9 @@ def test_slow_clients_are_cut_off_and_hold_up_nobody(tmp_path, run):
 
     async def work():
         async with serving(webhook, tmp_path, secret=SECRET, request_seconds=1.0) as server:
-            clients = {name: asyncio.create_task(slow(server.port, parts)) for name, parts in SLOW.items() for _number in range(3)}
+            clients = {
+                name: asyncio.create_task(slow(server.port, parts)) for name, parts in SLOW.items() for _number in range(3)
+            }
             await asyncio.sleep(0.3)
             assert await server.post(EVENTS, stamped(EVENTS)) == 200
             answers = await asyncio.wait_for(asyncio.gather(*clients.values()), 20)  # they would take minutes
@@ -262,7 +278,10 @@ def test_slow_clients_are_cut_off_and_hold_up_nobody(tmp_path, run):
 
 
 def test_a_thousand_connections_at_once_are_no_end_of_it(tmp_path, run):
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0]), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE,
+        (max(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0]), resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+    )
 
     async def work():
         async with serving(webhook, tmp_path, secret=SECRET, request_seconds=4.0, connection_limit=500) as server:
@@ -273,7 +292,9 @@ def test_a_thousand_connections_at_once_are_no_end_of_it(tmp_path, run):
                 assert (await server.health())["status"] == "ok"
             assert await server.post(EVENTS, stamped(EVENTS)) == 200
             assert server.connections <= 500
-            ended = await asyncio.wait_for(asyncio.gather(*(reader.read() for reader, _writer in held), return_exceptions=True), 30)
+            ended = await asyncio.wait_for(
+                asyncio.gather(*(reader.read() for reader, _writer in held), return_exceptions=True), 30
+            )
             assert all(one == b"" or isinstance(one, ConnectionError) for one in ended)
             await until(lambda: server.connections == 0, "the connections are closed")
             assert await server.health() == {"status": "ok", "waiting": (await server.health())["waiting"]}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import runpy
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -39,7 +40,12 @@ def test_each_example_has_arguments_that_fit(plugin):
 def test_texts_of_a_rulebooks_variables_become_what_they_say():
     given = {"port": "5000", "window": "2.5", "topics": f"{TOPIC}, {TOPIC}2", "signature_versions": "1", "environment": ""}
     found = checked(sns.DOCUMENTATION, given)
-    assert (found["port"], found["window"], found["topics"], found["signature_versions"]) == (5000, 2.5, [TOPIC, f"{TOPIC}2"], ["1"])
+    assert (found["port"], found["window"], found["topics"], found["signature_versions"]) == (
+        5000,
+        2.5,
+        [TOPIC, f"{TOPIC}2"],
+        ["1"],
+    )
     assert (found["environment"], found["acknowledge"], found["host"]) == (None, "handled", "127.0.0.1")
 
 
@@ -67,7 +73,9 @@ def test_what_does_not_fit_is_named_with_its_value(plugin, arguments, words):
         checked(plugin.DOCUMENTATION, arguments)
 
 
-@pytest.mark.parametrize("plugin, option", [(alertmanager, "token"), (alertmanager, "password"), (webhook, "secret"), (sqs, "secret_key")])
+@pytest.mark.parametrize(
+    "plugin, option", [(alertmanager, "token"), (alertmanager, "password"), (webhook, "secret"), (sqs, "secret_key")]
+)
 def test_a_secret_is_never_shown(plugin, option):
     with pytest.raises(ValueError, match=f"{option}: a secret that does not fit") as told:
         checked(plugin.DOCUMENTATION, {"port": 1, option: [SECRET]} if plugin is not sqs else {option: [SECRET]})
@@ -108,15 +116,21 @@ def test_a_value_that_cannot_be_meant_ends_the_source_with_a_sentence(plugin, ar
 def test_authorities_that_are_none_end_the_source_at_its_start(tmp_path):
     (tmp_path / "ca.pem").write_text("", encoding="utf-8")
     with pytest.raises(ValueError):
-        asyncio.run(asyncio.wait_for(sns.main(asyncio.Queue(), {"port": 0, "topics": [TOPIC], "ca_file": str(tmp_path / "ca.pem")}), 10))
+        asyncio.run(
+            asyncio.wait_for(sns.main(asyncio.Queue(), {"port": 0, "topics": [TOPIC], "ca_file": str(tmp_path / "ca.pem")}), 10)
+        )
 
 
-@pytest.mark.parametrize("plugin, arguments", [(sns, {"port": 1}), (sqs, {}), (webhook, {"port": 1}), (alertmanager, {"port": 1})])
+@pytest.mark.parametrize(
+    "plugin, arguments", [(sns, {"port": 1}), (sqs, {}), (webhook, {"port": 1}), (alertmanager, {"port": 1})]
+)
 def test_a_source_that_is_not_wanted_does_nothing_until_it_is_ended(plugin, arguments):
     with pytest.raises(TimeoutError):
         asyncio.run(asyncio.wait_for(plugin.main(asyncio.Queue(), arguments), 0.2))
 
 
-def test_each_source_can_be_run_as_ansible_rulebook_runs_it():
-    for plugin in PLUGINS:
-        assert "main" in runpy.run_path(plugin.__file__)
+def test_each_can_be_run_by_its_path_as_ansible_rulebook_runs_it():
+    code = "import runpy, sys; print(*('main' in runpy.run_path(path) for path in sys.argv[1:]))"
+    paths = [plugin.__file__ for plugin in PLUGINS]
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["True"] * len(PLUGINS), "")

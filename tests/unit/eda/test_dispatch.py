@@ -22,7 +22,9 @@ class Desk:
     def __init__(self, folder=None, feedback=None, **gathering):
         rules = {"window": 0, "most": 10, "done": "handled", "seconds": 3600, "attempts": 2, "at_once": 2, **gathering}
         self.inbox, self.queue, self.settled = Inbox(folder and str(folder), "x"), asyncio.Queue(), []
-        self.dispatcher = Dispatcher(self.inbox, self.queue, Gathering(**rules), "x", folder and str(folder), self.settle, feedback)
+        self.dispatcher = Dispatcher(
+            self.inbox, self.queue, Gathering(**rules), "x", folder and str(folder), self.settle, feedback
+        )
 
     async def settle(self, handles):
         self.settled += handles

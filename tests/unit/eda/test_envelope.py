@@ -14,7 +14,11 @@ from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.envel
 
 FIXTURES = Path(__file__).resolve().parents[2] / "integration" / "eda" / "fixtures"
 RECEIVED = "2026-11-11T21:30:00.000Z"
-AWS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FIXTURES.glob("**/*.json")) if path.parent.name != "other"}
+AWS = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(FIXTURES.glob("**/*.json"))
+    if path.parent.name != "other"
+}
 OTHER = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((FIXTURES / "other").glob("*.json"))}
 INSTANCE = "i-1234567890abcdef0"
 EXPECTED = {
@@ -110,7 +114,9 @@ def test_the_cause_of_a_volume_that_could_not_be_made_is_a_reason():
 
 
 def test_an_event_that_nobody_has_words_for_is_named_by_its_source_and_type():
-    found = only({"detail-type": "AWS API Call via CloudTrail", "source": "aws.elastic-thing", "detail": {"instance-id": INSTANCE}})
+    found = only(
+        {"detail-type": "AWS API Call via CloudTrail", "source": "aws.elastic-thing", "detail": {"instance-id": INSTANCE}}
+    )
     assert (found["kind"], found["ids"]) == ("elastic_thing.aws_api_call_via_cloud_trail", [INSTANCE])
 
 
@@ -167,14 +173,32 @@ def test_our_own_activity_comes_back_as_it_was():
 def test_fields_of_another_type_than_ours_are_left_out():
     found = only({"kind": "a.b", "id": 7, "app": ["x"], "region": {}, "ids": "i-12345678", "changed": "yes", "reasons": [1, "r"]})
     sound(found)
-    assert (found["id"], found["app"], found["ids"], found["changed"], found["reasons"]) == ("message-1/0", None, [], False, ["r"])
+    assert (found["id"], found["app"], found["ids"], found["changed"], found["reasons"]) == (
+        "message-1/0",
+        None,
+        [],
+        False,
+        ["r"],
+    )
 
 
 @pytest.mark.parametrize("text", ["{{ lookup('pipe', 'id') }}", "{% if 1 %}", "{# x #}", "{{{{ x }}", "{\x00{ x }}", "{{{% x %}"])
 def test_templates_are_made_inert_wherever_they_are(text):
-    found = only({"kind": "a.b", "id": text, "summary": text, "reasons": [text], "resource": text, "actor": text, "after": {text: [{"x": text}]}})
+    found = only(
+        {
+            "kind": "a.b",
+            "id": text,
+            "summary": text,
+            "reasons": [text],
+            "resource": text,
+            "actor": text,
+            "after": {text: [{"x": text}]},
+        }
+    )
     sound(found)
-    for one in envelopes({"alerts": [{"labels": {"alertname": text, text: text}, "annotations": {"summary": text}}]}, "x", RECEIVED):
+    for one in envelopes(
+        {"alerts": [{"labels": {"alertname": text, text: text}, "annotations": {"summary": text}}]}, "x", RECEIVED
+    ):
         sound(one)
     for name in AWS:
         told = copy.deepcopy(AWS[name])
@@ -192,7 +216,9 @@ def test_an_app_or_region_that_is_no_name_is_not_one():
 
 
 def test_half_characters_and_endless_numbers_are_written_as_what_all_can_read():
-    found = only('{"kind": "a.b", "id": "\\ud800", "summary": "\\udfff", "after": [NaN, Infinity, 1e999, 123456789012345678901234567890]}')
+    found = only(
+        '{"kind": "a.b", "id": "\\ud800", "summary": "\\udfff", "after": [NaN, Infinity, 1e999, 123456789012345678901234567890]}'
+    )
     sound(found)
     assert found["after"] == [None, None, None, "123456789012345678901234567890"]
 
@@ -252,7 +278,10 @@ def mutated(value, dice: random.Random):
         if where < 0.15:
             return {name: one for name, one in value.items() if name != key}
         if where < 0.25:
-            return {**value, dice.choice(("kind", "alerts", "events", "detail", "Type", "\ud800", "{{ x }}")): dice.choice(STRANGE)}
+            return {
+                **value,
+                dice.choice(("kind", "alerts", "events", "detail", "Type", "\ud800", "{{ x }}")): dice.choice(STRANGE),
+            }
         return {**value, key: mutated(value[key], dice)}
     if isinstance(value, list) and value:
         place = dice.randrange(len(value))
