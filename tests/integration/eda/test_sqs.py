@@ -159,7 +159,8 @@ def test_a_message_with_several_events_goes_with_the_last_of_them(fresh, tmp_pat
 
 def test_poison_ends_nothing(fresh, tmp_path, run):
     box = Mailbox(fresh, "us-east-1")
-    poison = ['{"kind": "a.b", "id": "\\ud800", "region": "\\udfff"}', "[" * 20_000, '{"a":' * 20_000 + "1" + "}" * 20_000, '{"kind":"a.b","after":' + "[" * 800 + "]" * 800 + "}",
+    poison = ['{"kind": "a.b", "id": "\\ud800", "region": "\\udfff"}', "[" * 20_000,
+              '{"a":' * 20_000 + "1" + "}" * 20_000, '{"kind":"a.b","after":' + "[" * 800 + "]" * 800 + "}",
               '{"kind": "a.b", "after": [NaN, 1e999]}', "x", "{{ x }}", "null", '{"alerts": []}', '{"Type": "Notification", "Message": "{}"}']  # fmt: skip
     box.send(*poison, interruption(1))
 

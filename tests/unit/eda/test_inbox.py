@@ -82,7 +82,15 @@ def test_a_recommendation_that_is_being_handled_stays_so(inbox):
 
 
 def test_events_gather_by_kind_app_and_region_until_none_more_comes(inbox):
-    inbox.add([Arrival(event(f"{app}{region}{number}", app=app, region=region)) for app in "ab" for region in "xy" for number in (1, 2)], NOW)
+    inbox.add(
+        [
+            Arrival(event(f"{app}{region}{number}", app=app, region=region))
+            for app in "ab"
+            for region in "xy"
+            for number in (1, 2)
+        ],
+        NOW,
+    )
     assert inbox.take(NOW + 4.9, 5, 100, 100) == []
     inbox.add([Arrival(event("ax3", app="a", region="x"))], NOW + 4.9)
     assert sorted(named(inbox.take(NOW + 5, 5, 100, 100))) == [["ay1", "ay2"], ["bx1", "bx2"], ["by1", "by2"]]
@@ -112,7 +120,9 @@ def test_notices_leave_before_what_is_older(inbox):
 
 
 def test_five_hundred_interruptions_in_four_regions_are_a_handful_of_batches(inbox):
-    inbox.add([Arrival(event(f"n{n}", NOTICE, "shop", f"r-{n % 4}", [f"i-{n:08x}"])) for n in range(500) for _double in range(2)], NOW)
+    inbox.add(
+        [Arrival(event(f"n{n}", NOTICE, "shop", f"r-{n % 4}", [f"i-{n:08x}"])) for n in range(500) for _double in range(2)], NOW
+    )
     batches = inbox.take(NOW + 1, 1, 200, 10)
     assert [len(one.events) for one in batches] == [125] * 4
     assert len({name for one in batches for name in one.as_event("")["ids"]}) == 500
@@ -142,7 +152,9 @@ def test_what_was_added_is_on_disk_though_the_process_is_killed_on_the_spot(tmp_
         "inbox.take(2.0, 0, 10, 3)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], env={"PYTHONPATH": PYTHONPATH}, check=False).returncode == -9
+    assert (
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], env={"PYTHONPATH": PYTHONPATH}, check=False).returncode == -9
+    )
     inbox = Inbox(str(tmp_path), "x")
     assert inbox.waiting() == 100 == len(inbox.handles()) == len(inbox.take(2.0, 0, 100, 1)[0].events)
     inbox.close()
