@@ -142,8 +142,20 @@ def facts_of(event: dict[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
+def plain(value: Any) -> Any:
+    """The value with one line of printable characters for each text, so that no event can write lines of its own into a mail."""
+    if isinstance(value, str):
+        return one_line(value.encode(errors="replace").decode(), 2000)
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    return value
+
+
 def compose(event: dict[str, Any], sender: str, to: tuple[str, ...]) -> bytes:
     """The whole mail as SES takes it, ``multipart/alternative`` with text and HTML."""
+    event = plain(event)
     name = template_of(str(event.get("kind")))
     place = "@".join(str(event[key]) for key in ("app", "region") if event.get(key)) or "spot.platform"
     values = {"event": event, "place": place, "template": name, "sender": parseaddr(sender)[1] or sender}

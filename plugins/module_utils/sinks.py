@@ -56,8 +56,10 @@ class Sink(Protocol):
 
 
 def to_line(event: dict[str, Any]) -> str:
-    """The event as one line of JSON, without the line's end. What JSON does not know is written as text."""
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str)
+    """The event as one line of JSON, without the line's end. What JSON does not know is written as text, and half a surrogate, which
+    no encoding knows, as a question mark."""
+    line = json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str)
+    return line.encode(errors="replace").decode()
 
 
 class JsonLines:

@@ -123,7 +123,7 @@ def test_an_unhealthy_instance_is_replaced_and_goes_when_the_replacement_serves(
     victim = spot(web)[0]
     run = web.play("instance_replace", unhealthy=[victim], receipt=str(receipt))
     assert run.code == 0, run.output
-    assert not receipt.exists() and victim in members(web)
+    assert not receipt.exists() and len(members(web)) >= 4  # at once, where there is more than the target already
     assert f"sandbox-web@{REGION}: health.replaced" in run.words and "is named by an alert" in run.words
     for _minute in range(3):
         advance(web, 60)

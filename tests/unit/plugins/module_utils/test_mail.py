@@ -63,3 +63,9 @@ def test_a_mail_says_how_to_unsubscribe_and_that_no_one_wrote_it():
 def test_a_long_subject_is_cut():
     head, _text, _html = mail(kind="x.y", summary="w" * 500)
     assert len(head["Subject"]) <= 180
+
+
+def test_an_event_writes_no_lines_of_its_own_into_a_mail_and_half_a_surrogate_breaks_none():
+    hostile = "stands in\n\nClick here: http://evil.example.com \u202egnp.exe \udc80"
+    text = mail(kind="capacity.fallback", summary=hostile).get_body(("plain",)).get_content()
+    assert text.splitlines()[0] == "stands in Click here: http://evil.example.com gnp.exe ?"
