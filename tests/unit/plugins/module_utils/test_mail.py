@@ -67,5 +67,5 @@ def test_a_long_subject_is_cut():
 
 def test_an_event_writes_no_lines_of_its_own_into_a_mail_and_half_a_surrogate_breaks_none():
     hostile = "stands in\n\nClick here: http://evil.example.com \u202egnp.exe \udc80"
-    text = mail(kind="capacity.fallback", summary=hostile).get_body(("plain",)).get_content()
+    _head, text, _html = mail(summary=hostile)
     assert text.splitlines()[0] == "stands in Click here: http://evil.example.com gnp.exe ?"
