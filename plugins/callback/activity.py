@@ -342,7 +342,6 @@ class CallbackModule(CallbackBase):
                 self._display.warning(f"Activity events are not written to {self._file.name}: {error.strerror}")
                 self._file = None
 
-
     def _hand_to_channel(self, sink: ChannelSink, courier: Courier, events: list[dict[str, Any]]) -> None:
         wanted = [event for event in events if wants(sink.channel, event)]
         if not wanted:

@@ -186,8 +186,8 @@ class ChannelSink:
         """Send them, in the courier's thread, where a client is made too: that takes a while."""
         if self._sender is None:
             self._sender = self._make()
-        assert self.letter is not None
-        deliver(self.letter, [event["n"] for event in events], self._sender)
+        if self.letter is not None:  # it is opened before any event comes
+            deliver(self.letter, [event["n"] for event in events], self._sender)
 
     def finish(self, error: str) -> str | None:
         """Give the letter back; a sentence about what stays in it."""
