@@ -11,7 +11,7 @@ from .conftest import QUEUE, QUEUES, REGION, Scene, free_port, wait_for
 def test_interruptions_from_a_queue(scene: Scene) -> None:
     scene.listener.start("spot.platform.spot", spot_queues=QUEUES)
     scene.handled(scene.interrupt())
-    wait_for(lambda: scene.left() == 0, "the messages are deleted")
+    wait_for(lambda: scene.left() == 0, "the messages are deleted", 180)
     assert scene.left(f"{QUEUE}-dead") == 0
 
 
@@ -38,7 +38,7 @@ def test_a_listener_that_is_killed_leaves_nothing_undone_and_does_nothing_twice(
     scene.listener.start("spot.platform.spot", spot_queues=QUEUES)
     scene.handled(victims)
     scene.sandbox.post("/sandbox/clock", advance=60)  # what the killed one had received comes again
-    wait_for(lambda: scene.left() == 0, "the messages are deleted")
+    wait_for(lambda: scene.left() == 0, "the messages are deleted", 180)
     assert scene.told() == Counter(victims)
 
 
