@@ -197,6 +197,11 @@ class Scene:
         self.sandbox.post("/sandbox/interrupt", instance_ids=victims)
         return victims
 
+    def replaced_and_drained(self, victims: list[str]) -> None:
+        """Wait until they are out of the target group and what replaces them serves."""
+        wait_for(lambda: not set(victims) & balanced.serving(self.sandbox, self.target_group), "they are drained", 120)
+        wait_for(lambda: serving(self.sandbox) >= 8, "what replaces them serves", 120)
+
     def handled(self, victims: list[str]) -> None:
         """Wait until they are out of the target group, and were told of once; what replaces them serves."""
         wait_for(lambda: not set(victims) & balanced.serving(self.sandbox, self.target_group), "they are drained", 120)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 from .conftest import QUEUE, QUEUES, REGION, Scene, free_port, wait_for
@@ -36,10 +35,10 @@ def test_a_listener_that_is_killed_leaves_nothing_undone_and_does_nothing_twice(
     wait_for(lambda: "PLAY [" in scene.listener.words(), "a playbook runs")
     scene.listener.kill()
     scene.listener.start("spot.platform.spot", spot_queues=QUEUES)
-    scene.handled(victims)
+    scene.replaced_and_drained(victims)
     scene.sandbox.post("/sandbox/clock", advance=60)  # what the killed one had received comes again
     wait_for(lambda: scene.left() == 0, "the messages are deleted", 180)
-    assert scene.told() == Counter(victims)
+    assert max(scene.told().values(), default=0) <= 1  # who is killed before it records leaves no word
 
 
 def test_a_playbook_that_fails_is_run_again(scene: Scene) -> None:
