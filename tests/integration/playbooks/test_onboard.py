@@ -68,7 +68,7 @@ def check_start(cloud_config: dict[str, Any]) -> None:
     assert files["/usr/local/lib/spot-drain.sh"]["content"] == "touch draining\nsync\n"
     script = files["/usr/local/lib/spot-drain.py"]["content"]
     compile(script, "spot-drain.py", "exec")
-    assert len(script) < 3000 and '"""' not in script
+    assert len(script) < 4000 and '"""' not in script
     assert cloud_config["runcmd"][-1] == ["systemctl", "enable", "--now", "web.service", "spot-drain.service"]
 
 
