@@ -12,6 +12,7 @@ from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.sns i
     Certificates,
     Expected,
     Refused,
+    Undecided,
     Verifier,
     host_of,
     parsed,
@@ -365,11 +366,18 @@ def test_the_issuer_is_fetched_from_amazons_authorities_alone(address):
     assert web.asked == [URL]
 
 
-@pytest.mark.parametrize("page", [b"x", None, der(Authority("other root")), der(Authority("middle", Authority("other root")))])
+@pytest.mark.parametrize("page", [b"x", der(Authority("other root")), der(Authority("middle", Authority("other root")))])
 def test_an_issuer_that_is_none_or_untrusted_is_refused(page):
-    pages = {URL: pem(MIDDLE.leaf(KEY, issuer_at=ISSUER_URL))} | ({ISSUER_URL: page} if page else {})
-    with pytest.raises(Refused, match="is not of an authority that is trusted"):
+    pages = {URL: pem(MIDDLE.leaf(KEY, issuer_at=ISSUER_URL)), ISSUER_URL: page}
+    with pytest.raises(Refused, match="is not of an authority that is trusted") as told:
         verified(body(message(), KEY), Certificates(Web(pages).fetch, [ROOT.certificate]))
+    assert not isinstance(told.value, Undecided)
+
+
+def test_a_message_is_undecided_while_its_certificate_or_that_of_its_issuer_cannot_be_fetched():
+    for pages in ({}, {URL: pem(MIDDLE.leaf(KEY, issuer_at=ISSUER_URL))}):
+        with pytest.raises(Undecided, match="cannot be fetched: no route"):
+            verified(body(message(), KEY), Certificates(Web(pages).fetch, [ROOT.certificate]))
 
 
 def test_a_certificate_is_fetched_once_for_all_who_wait_and_kept():

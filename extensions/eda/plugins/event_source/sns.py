@@ -10,7 +10,8 @@ name: spot.platform.sns
 short_description: Receive the messages of SNS topics over HTTP
 description:
   - Serves HTTP for subscriptions to SNS topics. Every message is verified - type, topic, age, the address of the signing
-    certificate, who issued that certificate, and the signature. What is refused is answered with 403, and the log says why.
+    certificate, who issued that certificate, and the signature. What is refused is answered with 403, and the log says why;
+    while the certificate cannot be fetched the answer is 503, and SNS tries again.
   - Confirms subscriptions to O(topics), and to no others. A message that SNS sends again is known. C(GET /health) answers anyone.
   - Raw message delivery carries no signature, and is refused.
 extends_documentation_fragment:
@@ -83,6 +84,8 @@ def fetcher(session: aiohttp.ClientSession, endpoint_url: str | None) -> sns.Fet
             url = endpoint_url.rstrip("/") + urlsplit(url).path
         try:
             async with session.get(url, allow_redirects=False, timeout=aiohttp.ClientTimeout(FETCH_SECONDS)) as answer:
+                if answer.status == 429 or answer.status >= 500:
+                    raise OSError(f"it answers {answer.status}")
                 if answer.status != 200:
                     raise sns.Refused(f"{url} answers {answer.status}")
                 body = await answer.content.read(sns.LARGEST_CERTIFICATE + 1)
@@ -130,6 +133,8 @@ async def main(queue: Any, args: dict[str, Any]) -> None:
         async def handle(_request: web.BaseRequest, body: bytes) -> Answer:
             try:
                 message = await verifier.verified(body)
+            except sns.Undecided as undecided:
+                return Answer(503, str(undecided))  # SNS sends again what is answered with 5xx, and gives up what is with 4xx
             except sns.Refused as refused:
                 return Answer(403, str(refused))
             topic = message["TopicArn"]

@@ -130,6 +130,7 @@ class Door:
             return Answer(405, f"the method is {request.method}")
         if not self._allowed():
             return Answer(429, f"more than {self.limits.rate:g} requests a second")
+        body = None
         try:
             async with asyncio.timeout(self.limits.seconds):
                 body = await self._body(request)
@@ -137,7 +138,9 @@ class Door:
                     return Answer(413, f"the body is larger than {self.limits.body} bytes")
                 return await self._handle(request, body)
         except TimeoutError:
-            return Answer(408, f"it took longer than {self.limits.seconds:g} s")
+            if body is None:
+                return Answer(408, f"sending it took longer than {self.limits.seconds:g} s")
+            return Answer(503, f"handling it took longer than {self.limits.seconds:g} s")  # the sender tries again
         except (web.HTTPException, ConnectionError, web.RequestPayloadError):
             return Answer(400, "the request broke off")
         except Exception:  # the sender tries again, and the log says why

@@ -53,8 +53,12 @@ class Refused(Exception):
     """The message is not what it claims, and why; for the log, never for the sender."""
 
 
+class Undecided(Refused):
+    """It cannot be told now whether the message is what it claims: whoever sent it may send it again."""
+
+
 Fetch = Callable[[str], Awaitable[bytes]]
-"""What is at an address, without following it elsewhere; raises ``OSError``, or `Refused` where it is not to be had."""
+"""What is at an address, without following it elsewhere; raises ``OSError`` where that may change, or `Refused` where it is not to be had."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ class Certificates:
             return known
         if url not in self._fetching:
             if len(self._fetching) >= self.at_once:
-                raise Refused("too many certificates are being fetched")
+                raise Undecided("too many certificates are being fetched")
             self._fetching[url] = asyncio.ensure_future(self._key(url, host))
             self._fetching[url].add_done_callback(lambda done: self._fetched_once(url, done))
         return await asyncio.shield(self._fetching[url])
@@ -220,6 +224,7 @@ class Certificates:
             access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
         except MALFORMED:
             return None
+        undecided = None
         for one in access:
             location = one.access_location
             if one.access_method != x509.AuthorityInformationAccessOID.CA_ISSUERS or not isinstance(location, x509.UniformResourceIdentifier):
@@ -228,15 +233,19 @@ class Certificates:
             if parts.scheme in ("http", "https") and ISSUER_HOSTS.fullmatch(parts.netloc):
                 try:
                     return x509.load_der_x509_certificate(await self._fetched(location.value))
+                except Undecided as error:
+                    undecided = error
                 except (ValueError, Refused):
                     continue
+        if undecided:
+            raise undecided
         return None
 
     async def _fetched(self, url: str) -> bytes:
         try:
             return await self.fetch(url)
         except OSError as error:
-            raise Refused(f"{url} cannot be fetched: {error}") from None
+            raise Undecided(f"{url} cannot be fetched: {error}") from None
 
 
 @dataclass
