@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from ansible_collections.spot.platform.extensions.eda.plugins.event_source import sns, webhook
+from ansible_collections.spot.platform.extensions.eda.plugins.event_source import sns, sqs, webhook
 from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.source import Source
 from ansible_collections.spot.platform.tests.unit.eda.signing import TOPIC, URL, Authority, body, message, new_key, pem
 
-from .sources import Sns, serving
+from .conftest import Mailbox
+from .sources import Rules, Sns, running, serving, until
 from .test_http import EVENTS, SECRET, stamped
+from .test_sqs import empty, interruption, options
 
 ROOT, KEY = Authority("root"), new_key("sns")
 
@@ -92,3 +95,63 @@ def test_a_request_that_takes_too_long_to_handle_may_come_again_and_one_that_tak
             await server.rules.expect(1)
 
     asyncio.run(work())
+
+
+STRANGE_ANSWERS = {
+    "a page": (200, "text/html", b"<html>log in</html>"),
+    "an object without what was asked": (200, "application/x-amz-json-1.0", b"{}"),
+    "an array": (200, "application/x-amz-json-1.0", b"[]"),
+    "no text": (200, "text/html", b"\xff\xfe\x00"),
+    "an error that is a page": (400, "text/html", b"<html>"),
+    "a redirect": (302, "text/html", b""),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE_ANSWERS)
+def test_what_answers_in_the_place_of_sqs_ends_nothing_and_loses_nothing(fresh, tmp_path, caplog, name):
+    """Such as the page of a proxy, at the start, and when messages are to be deleted."""
+    box, there, broken = Mailbox(fresh, "us-east-1"), urlsplit(fresh.url), True
+    asked = 0
+    status, kind, content = STRANGE_ANSWERS[name]
+    box.send(interruption(1))
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if broken:
+            head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + content)
+            await writer.drain()
+        else:
+            other, sink = await asyncio.open_connection(there.hostname, there.port)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+            sink.write(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + await reader.readexactly(length))
+            writer.write(await other.read())
+            sink.close()
+        writer.close()
+
+    async def work():
+        nonlocal broken, asked
+        server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        rules = Rules()
+        async with running(sqs, rules, **{**options(fresh, box, inbox=str(tmp_path / "inbox")), "endpoint_url": endpoint}):
+            await until(lambda: "tried again in" in caplog.text, "it says that it cannot receive", 20)
+            assert rules.take() == []
+            broken = False
+            await until(rules.take, "the event comes", 20)
+            broken = True
+            Path(rules.batches[0]["receipt"]).unlink()
+            await until(lambda: "cannot be deleted" in caplog.text, "it says that it cannot delete", 20)
+            asked = 0
+            await asyncio.sleep(2)
+            assert asked < 40, f"it asked {asked} times in two seconds"
+            broken = False
+            await asyncio.to_thread(fresh.post, "/sandbox/clock", advance=11)
+            await empty(box)
+            assert rules.take() == []
+        server.close()
+
+    with caplog.at_level("WARNING"):
+        asyncio.run(work())

@@ -126,10 +126,16 @@ class Queue:
         for entries in _entries(handles):
             try:
                 _check(call(QueueUrl=self.url, Entries=[{**entry, **more} for entry in entries]), *fine)
-            except (BotoCoreError, ClientError, OSError) as error:
+            except Exception as error:  # see told
                 problems.append(error)
         if problems:
-            raise OSError(f"{problems[0]} ({len(problems)} of {len(_entries(handles))} calls failed)")
+            raise OSError(f"{told(problems[0])} ({len(problems)} of {len(_entries(handles))} calls failed)")
+
+
+def told(error: Exception) -> str:
+    """What went wrong with a call. Where something else answers in SQS's place, such as the page of a proxy, botocore raises
+    whatever reading it comes to."""
+    return str(error) if isinstance(error, (BotoCoreError, ClientError, OSError)) else f"what answers is not SQS: {error!r}"
 
 
 def _entries(handles: Sequence[str]) -> list[list[dict[str, Any]]]:
@@ -142,6 +148,8 @@ def _entries(handles: Sequence[str]) -> list[list[dict[str, Any]]]:
 
 
 def _check(answer: dict[str, Any], *fine: str) -> None:
+    if not answer.keys() & {"Successful", "Failed"}:
+        raise OSError("what answers is not SQS: it says of no message what became of it")
     wrong = [one for one in answer.get("Failed", ()) if one["Code"].rpartition(".")[2] not in fine]
     if wrong:
         raise OSError(f"{wrong[0]['Code']}: {wrong[0].get('Message', '')}")
@@ -182,15 +190,18 @@ class Queues:
         """Receive, again and again."""
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
         while True:
+            begun = loop.time()
             try:
                 messages = await loop.run_in_executor(self._polls, queue.receive)
-            except (BotoCoreError, ClientError) as error:
-                log.warning("%s: %s; tried again in %.0f s", queue.source, error, pause)
+            except Exception as error:  # see told
+                log.warning("%s: %s; tried again in %.0f s", queue.source, told(error), pause)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE
-            if messages:
+            if not messages and loop.time() - begun < FIRST_PAUSE:
+                await asyncio.sleep(FIRST_PAUSE)  # it did not wait as it was asked to
+            elif messages:
                 handles = [f"{queue.source} {one['ReceiptHandle']}" for one in messages]
                 await self.source.receive([(one["Body"], one["MessageId"]) for one in messages], queue.source, handles)
 
@@ -213,8 +224,8 @@ class Queues:
         loop = asyncio.get_running_loop()
         works = [loop.run_in_executor(self._calls, work, self.queues[name], by_queue[name]) for name in known]
         for name, result in zip(known, await asyncio.gather(*works, return_exceptions=True)):
-            if isinstance(result, (BotoCoreError, ClientError, OSError)):
-                log.warning("%s: messages %s: %s", name, problem, result)
+            if isinstance(result, Exception):
+                log.warning("%s: messages %s: %s", name, problem, told(result))
             elif isinstance(result, BaseException):
                 raise result
 
