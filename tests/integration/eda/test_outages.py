@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -155,3 +156,19 @@ def test_what_answers_in_the_place_of_sqs_ends_nothing_and_loses_nothing(fresh, 
 
     with caplog.at_level("WARNING"):
         asyncio.run(work())
+
+
+def test_a_clock_that_is_set_back_holds_no_event_up(tmp_path, monkeypatch):
+    """As when a machine starts with a wrong clock, and learns the time."""
+    ahead = 3000.0
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + ahead)
+
+    async def work():
+        nonlocal ahead
+        async with serving(webhook, tmp_path, secret=SECRET, window=0.5) as server:
+            assert await server.post(EVENTS, stamped(EVENTS)) == 200
+            ahead = 0.0
+            await server.rules.expect(1, 5)
+
+    asyncio.run(work())

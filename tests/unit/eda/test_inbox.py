@@ -104,6 +104,13 @@ def test_the_first_does_not_wait_for_ever_while_more_keep_coming(inbox):
     assert [len(one.events) for one in inbox.take(NOW + 25, 5, 100, 1)] == [26]
 
 
+def test_a_clock_that_is_set_back_holds_nothing_up(inbox):
+    inbox.add([Arrival(event("a"))], NOW)
+    assert inbox.take(NOW - 3000, 1, 10, 10) == []
+    inbox.add([Arrival(event("b"))], NOW - 2999.5)
+    assert named(inbox.take(NOW - 2998, 1, 10, 10)) == [["a", "b"]]
+
+
 def test_as_many_as_a_batch_may_hold_leave_at_once(inbox):
     inbox.add([Arrival(event(str(number))) for number in range(25)], NOW)
     sizes = []

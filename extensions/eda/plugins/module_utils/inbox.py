@@ -194,6 +194,8 @@ class Inbox:
         ``most``. Notices leave first."""
         found = []
         with self._transaction():
+            # what came before the clock was set back came now, and does not wait until it is as late again
+            self._db.execute("UPDATE events SET received = ? WHERE done IS NULL AND batch IS NULL AND received > ?", (now, now))
             groups = self._db.execute(
                 "SELECT kind, app, region FROM events WHERE done IS NULL AND batch IS NULL GROUP BY kind, app, region"
                 " HAVING max(received) <= ? OR min(received) <= ? OR count(*) >= ? ORDER BY kind <> ?, min(received) LIMIT ?",
