@@ -63,6 +63,16 @@ def test_a_recommendation_after_the_notice_is_nothing_new(inbox):
     assert inbox.waiting() == 1
 
 
+@pytest.mark.parametrize("kind", [NOTICE, HINT])
+def test_an_event_of_several_instances_is_no_double_of_one_that_tells_of_the_first(inbox, kind):
+    inbox.add([Arrival(notice(1))], NOW)
+    inbox.finish(inbox.take(NOW, 0, 10, 10)[0].id, NOW)
+    both = event("both", kind, "shop", "us-east-1", ["i-00000001", "i-00000002"])
+    assert inbox.add([Arrival(both, "h1"), Arrival(both, "h2")], NOW) == []
+    assert inbox.settle_hints(NOW) == []
+    assert named(inbox.take(NOW, 0, 10, 10)) == [["both"]]
+
+
 def test_a_recommendation_that_waits_is_settled_by_the_notice(inbox):
     inbox.add([Arrival(notice(1, HINT), "h1"), Arrival(notice(2, HINT), "h2")], NOW)
     inbox.add([Arrival(notice(1), "h3")], NOW)

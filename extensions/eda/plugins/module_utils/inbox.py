@@ -78,8 +78,9 @@ class Batch:
 
 
 def key_of(envelope: Envelope) -> str:
-    """What makes two events one: the same notice for an instance, however often and by whomever it is sent; else the id."""
-    if envelope["kind"] in (NOTICE, REBALANCE) and envelope["ids"]:
+    """What makes two events one: the same notice for an instance, however often and by whomever it is sent; else the id. AWS tells
+    of one instance at a time; what tells of several is its own, or the others would be lost with the one that is known."""
+    if envelope["kind"] in (NOTICE, REBALANCE) and len(envelope["ids"]) == 1:
         return f"{envelope['kind']} {envelope['ids'][0]}"
     return f"id {envelope['id']}"  # which whoever sends it chooses; it is never a notice's
 
@@ -134,7 +135,7 @@ class Inbox:
         known = self._db.execute("SELECT done, dead FROM events WHERE key = ?", (key,)).fetchone()
         if known:
             return key if known[0] is None or known[1] else None  # who brings a dead one keeps it, for its own dead letters
-        if envelope["kind"] == REBALANCE and envelope["ids"]:
+        if envelope["kind"] == REBALANCE and len(envelope["ids"]) == 1:
             notice = f"{NOTICE} {envelope['ids'][0]}"
             if self._db.execute("SELECT 1 FROM events WHERE key = ?", (notice,)).fetchone():
                 return None  # it goes anyhow
