@@ -132,6 +132,21 @@ def test_no_more_batches_are_out_at_once_than_may_be(run):
     run(work)
 
 
+def test_a_notice_waits_for_no_slot_that_other_kinds_hold(run):
+    async def work(desk):
+        for kind in "abcd":
+            desk.add(kind, kind=f"k.{kind}")
+        await desk.dispatcher.look()
+        assert len(desk.offered()) == 2
+        for name in "abc":
+            desk.add(f"n{name}", kind="spot.interruption")
+        for _number in range(3):  # of one app and region a batch leaves at a time
+            await desk.dispatcher.look()
+        assert [one["kind"] for one in desk.offered()] == ["spot.interruption"] * 2
+
+    run(work, most=1)
+
+
 def test_a_batch_that_only_needs_to_be_taken_is_done_at_once(run):
     async def work(desk):
         desk.add("a")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.envelope import EMPTY, now_text
+from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.envelope import EMPTY, NOTICE, now_text
 from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.inbox import Arrival, Batch, Inbox
 
 log = logging.getLogger("spot.platform.events")
@@ -39,7 +39,7 @@ class Gathering:
 
     ``window``: seconds that the first event waits for others. ``most``: events of a batch. ``done``: ``handled``, when the playbook
     removed the receipt, or ``taken``, when the rules have it. ``seconds``: after which a batch is offered again, ``attempts``
-    times in all. ``at_once``: batches that are being handled at most.
+    times in all. ``at_once``: batches that are being handled at most, of interruption notices and of all other kinds each.
     """
 
     window: float
@@ -99,14 +99,14 @@ class Dispatcher:
         while self._handled:
             await self._finish(self._handled.pop())
         await self._see_to_receipts()
-        free = self.gathering.at_once - len(self._out)
-        if free <= 0:
-            return
         settled = self.inbox.settle_hints(time.time())
         if settled:
             await self._settle(settled)
-        for batch in self.inbox.take(time.time(), self.gathering.window, self.gathering.most, free):
-            await self._offer(batch)
+        for notices in (True, False):  # which have two minutes, and wait for no playbook that hangs over something else
+            free = self.gathering.at_once - sum((batch.kind == NOTICE) is notices for batch, _receipt, _until in self._out.values())
+            if free > 0:
+                for batch in self.inbox.take(time.time(), self.gathering.window, self.gathering.most, free, notices):
+                    await self._offer(batch)
 
     async def _offer(self, batch: Batch) -> None:
         receipt = self._receipt(batch.id)

@@ -46,7 +46,7 @@ attempts:
   type: int
   default: 3
 at_once:
-  description: Batches that are being handled at once, at most.
+  description: Batches that are being handled at once, at most; notices of interruptions have as many for themselves.
   type: int
   default: 8
 """

@@ -189,18 +189,19 @@ class Inbox:
         }
         return self._settled(told)
 
-    def take(self, now: float, window: float, most: int, batches: int) -> list[Batch]:
+    def take(self, now: float, window: float, most: int, batches: int, notices: bool | None = None) -> list[Batch]:
         """The batches that may leave, up to ``batches``: of each kind, app and region as many events as wait, up to ``most``,
         once none like them has come for ``window`` seconds, or the first has waited for `PATIENCE` of those, or there are
-        ``most``. Notices leave first."""
+        ``most``. Notices leave first; with ``notices`` only they, or only others."""
         found = []
         with self._transaction():
             # what came before the clock was set back came now, and does not wait until it is as late again
             self._db.execute("UPDATE events SET received = ? WHERE done IS NULL AND batch IS NULL AND received > ?", (now, now))
             groups = self._db.execute(
-                "SELECT kind, app, region FROM events WHERE done IS NULL AND batch IS NULL GROUP BY kind, app, region"
+                "SELECT kind, app, region FROM events WHERE done IS NULL AND batch IS NULL AND ifnull((kind = ?) = ?, 1)"
+                " GROUP BY kind, app, region"
                 " HAVING max(received) <= ? OR min(received) <= ? OR count(*) >= ? ORDER BY kind <> ?, min(received) LIMIT ?",
-                (now - window, now - PATIENCE * window, most, NOTICE, batches),
+                (NOTICE, notices, now - window, now - PATIENCE * window, most, NOTICE, batches),
             ).fetchall()
             for kind, app, region in groups:
                 rows = self._db.execute(
