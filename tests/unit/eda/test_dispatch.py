@@ -88,20 +88,6 @@ def test_a_batch_whose_receipt_stays_is_offered_again_and_then_dead_and_that_is_
     run(work, seconds=0)
 
 
-def test_a_playbook_that_says_that_it_failed_gives_its_batch_back_at_once(run):
-    async def work(desk):
-        desk.add("a")
-        await desk.dispatcher.look()
-        (told,) = desk.offered()
-        Path(told["receipt"]).with_suffix(".failed").touch()
-        await desk.dispatcher.look()
-        (again,) = desk.offered()
-        assert (again["attempt"], again["batch"] != told["batch"]) == (2, True)
-        assert [path.name for path in desk.dispatcher.receipts.iterdir()] == [Path(again["receipt"]).name]
-
-    run(work)
-
-
 def test_a_receipt_that_is_removed_too_late_finishes_nothing(run):
     async def work(desk):
         desk.add("a")
@@ -232,7 +218,7 @@ def test_what_was_taken_but_not_offered_when_the_listener_was_killed_is_offered(
 def test_what_a_killed_listener_left_is_cleared_and_what_is_others_is_not(tmp_path):
     receipts = tmp_path / "receipts"
     receipts.mkdir()
-    for name in ("x-1.json", "x-1.failed", "x-2-abc.part", "y-1.json"):
+    for name in ("x-1.json", "x-2-abc.part", "y-1.json"):
         (receipts / name).touch()
     desk = Desk(tmp_path)
     assert [path.name for path in receipts.iterdir()] == ["y-1.json"]

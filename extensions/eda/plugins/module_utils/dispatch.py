@@ -135,10 +135,9 @@ class Dispatcher:
             if not receipt.exists():
                 del self._out[name]
                 await self._finish(name)
-            elif time.monotonic() >= until or receipt.with_suffix(".failed").exists():
+            elif time.monotonic() >= until:
                 del self._out[name]
                 receipt.unlink(missing_ok=True)
-                receipt.with_suffix(".failed").unlink(missing_ok=True)
                 await self._give_back(batch)
 
     async def _finish(self, name: str) -> None:
