@@ -39,7 +39,7 @@ def test_onboarding_makes_the_application_and_again_changes_nothing(project: Pro
     check_balancer(project)
     check_role(project, [permission])
     group = project.sandbox.client("autoscaling", REGION).describe_auto_scaling_groups()["AutoScalingGroups"][0]
-    assert (group["AutoScalingGroupName"], group["DesiredCapacity"]) == (NAME, 2)
+    assert (group["AutoScalingGroupName"], group["DesiredCapacity"], group["HealthCheckType"]) == (NAME, 2, "EC2")
     key = project.directory / ".keys" / f"{NAME}-{REGION}"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert "*" in (project.directory / ".keys" / ".gitignore").read_text()
