@@ -21,6 +21,7 @@ import urllib.error
 import urllib.parse
 from collections import deque
 from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from ansible.module_utils.urls import open_url
@@ -116,13 +117,24 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> None
     try:
         open_url(url, data=body, headers=headers, method="POST", timeout=timeout, follow_redirects="none").close()
     except urllib.error.HTTPError as error:
-        wait = error.headers.get("Retry-After") or ""
+        asked = error.headers.get("Retry-After") or ""
+        wait = _wait(asked)
         error.close()
-        if error.code in (429, 503) and wait.isdecimal():
-            raise Later(f"it answered HTTP {error.code}, Retry-After: {wait}", float(wait)) from None
+        if error.code in (429, 503) and wait is not None:
+            raise Later(f"it answered HTTP {error.code}, Retry-After: {asked}", wait) from None
         if error.code in (408, 425, 429) or error.code >= 500:
             raise OSError(f"it answered HTTP {error.code}") from None
         raise Refused(f"it answered HTTP {error.code}") from None
+
+
+def _wait(asked: str) -> float | None:
+    """The seconds that a Retry-After names, as a number or as a date (RFC 9110, section 10.2.3); ``None`` where it is neither."""
+    if asked.isdecimal():
+        return float(asked)
+    try:
+        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 class Courier:

@@ -10,11 +10,12 @@ import os
 import stat
 import threading
 import time
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils import sinks
-from ansible_collections.spot.platform.plugins.module_utils.sinks import Courier, JsonLines, Refused, Webhook
+from ansible_collections.spot.platform.plugins.module_utils.sinks import Courier, JsonLines, Later, Refused, Webhook
 
 
 class Receiver(ThreadingHTTPServer):
@@ -25,7 +26,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}/hook?key=hidden"
-        self.statuses, self.requests, self.release = [204], [], threading.Event()
+        self.statuses, self.requests, self.release, self.retry_after = [204], [], threading.Event(), None
         self.release.set()
         self.answered = threading.Semaphore(0)
 
@@ -37,6 +38,8 @@ class Handler(BaseHTTPRequestHandler):
         status = self.server.statuses.pop(0) if len(self.server.statuses) > 1 else self.server.statuses[0]
         self.server.requests.append((status, dict(self.headers), body))
         self.send_response(status)
+        if self.server.retry_after:
+            self.send_header("Retry-After", self.server.retry_after)
         self.end_headers()
         self.server.answered.release()
 
@@ -105,6 +108,28 @@ def test_webhook_is_tried_again_until_it_takes_the_events(receiver):
     assert carry(receiver.url, 2, 30) is None
     assert [status for status, _headers, _body in receiver.requests] == [503, 429, 500, 204]
     assert arrived(receiver) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "asked, least, most",
+    [
+        ("90", 90, 90),
+        (formatdate(time.time() + 90, usegmt=True), 30, 90),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0, 0),
+    ],
+)
+def test_a_receiver_may_say_when_in_seconds_or_by_a_date(receiver, asked, least, most):
+    receiver.statuses, receiver.retry_after = [503], asked
+    with pytest.raises(Later, match="it answered HTTP 503, Retry-After: ") as told:
+        sinks.post(receiver.url, b"{}", {}, 10)
+    assert least <= told.value.seconds <= most
+
+
+@pytest.mark.parametrize("asked", ["soon", "-1", "Mon, 99 Foo 2026 00:00:00 GMT"])
+def test_a_receiver_that_says_nothing_that_can_be_read_is_tried_at_our_pace(receiver, asked):
+    receiver.statuses, receiver.retry_after = [503], asked
+    with pytest.raises(OSError, match="it answered HTTP 503$"):
+        sinks.post(receiver.url, b"{}", {}, 10)
 
 
 def test_refused_events_are_not_tried_again(receiver):
