@@ -82,6 +82,16 @@ def test_a_recommendation_that_waits_is_settled_by_the_notice(inbox):
     assert told == [(NOTICE, ["i-00000001"]), (HINT, ["i-00000002"])]
 
 
+def test_a_batch_says_when_each_instance_was_told_of_first(inbox):
+    early, late = ({**notice(number), "time": f"2026-01-31T12:00:0{number}Z"} for number in (1, 2))
+    again = event("again", NOTICE, "shop", "us-east-1", ["i-00000001", "i-00000003"]) | {"time": "2026-01-31T12:00:09Z"}
+    inbox.add([Arrival(early), Arrival(late), Arrival(again)], NOW)
+    (batch,) = inbox.take(NOW, 0, 10, 10)
+    told = batch.as_event("")
+    assert told["ids"] == ["i-00000001", "i-00000002", "i-00000003"]
+    assert [time[-3:] for time in told["times"].values()] == ["01Z", "02Z", "09Z"]
+
+
 def test_a_recommendation_that_is_being_handled_stays_so(inbox):
     inbox.add([Arrival(notice(1, HINT), "h1")], NOW)
     (batch,) = inbox.take(NOW, 0, 10, 10)

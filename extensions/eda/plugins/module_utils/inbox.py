@@ -63,13 +63,17 @@ class Batch:
 
     def as_event(self, receipt: str) -> dict[str, Any]:
         """What a rule sees."""
-        ids = dict.fromkeys(one for event in self.events for one in event["ids"])
+        times: dict[str, str] = {}
+        for event in self.events:
+            for one in event["ids"]:
+                times.setdefault(one, event["time"])
         return {
             "batch": self.id,
             "kind": self.kind,
             "app": self.app,
             "region": self.region,
-            "ids": list(ids),
+            "ids": list(times),
+            "times": times,
             "count": len(self.events),
             "attempt": self.attempt,
             "events": list(self.events),
