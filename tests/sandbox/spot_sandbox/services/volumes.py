@@ -1,0 +1,231 @@
+"""EBS volumes: ModifyVolume with its real life, its limits and its refusals.
+
+A modification is ``modifying`` for some seconds, and then ``optimizing``, from when on the volume has its new size, for long; then
+``completed``, or ``failed`` where a control said so. None begins before the one before has ended, nor after four in 24 hours.
+moto changes a volume at once, lets it shrink, and knows no limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.elastic_block_store import Volume
+from moto.ec2.responses import EC2Response
+
+from spot_sandbox import ACCOUNT, clock
+from spot_sandbox.services import events
+from spot_sandbox.services.ec2 import Page, _passes
+
+MOST, DAY = 4, 86400.0
+"""Modifications of a volume that may begin in so many seconds."""
+
+SIZES = {
+    "gp2": (1, 16384),
+    "gp3": (1, 65536),
+    "io1": (4, 16384),
+    "io2": (4, 65536),
+    "st1": (125, 16384),
+    "sc1": (125, 16384),
+    "standard": (1, 1024),
+}
+"""GiB of each type, at least and at most."""
+IOPS = {"gp3": (3000, 80000, 500), "io1": (100, 64000, 50), "io2": (100, 256000, 1000)}
+"""Of the types that are told theirs: at least, at most, and for each GiB."""
+THROUGHPUT = (125, 2000, 0.25)
+"""MiB/s of gp3: at least, at most, and for each of its IOPS."""
+
+_pace = {"modifying": 5.0, "optimizing": 600.0}
+_failing: set[str] = set()
+
+
+@dataclass
+class Modification:
+    """One of a volume, by its request. ``original`` and ``target``: size, volume type, IOPS and throughput."""
+
+    volume: Volume
+    region: str
+    original: dict[str, Any]
+    target: dict[str, Any]
+    began: datetime
+    state: str = "modifying"
+    message: str | None = None
+    ended: datetime | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As EC2 answers it."""
+        passed = (clock.now() - self.began).total_seconds() / sum(_pace.values()) if sum(_pace.values()) else 1.0
+        shown = {
+            "VolumeId": self.volume.id,
+            "ModificationState": self.state,
+            "Progress": 100 if self.state == "completed" else min(99, int(100 * passed)),
+            "StartTime": self.began,
+            "StatusMessage": self.message,
+            "EndTime": self.ended,
+        }
+        for when, figures in (("Original", self.original), ("Target", self.target)):
+            shown |= {f"{when}{name}": value for name, value in figures.items()}
+        return {name: value for name, value in shown.items() if value is not None}
+
+    def optimize(self) -> None:
+        """The volume has its new size and type."""
+        if self.volume.id in _failing:
+            _failing.discard(self.volume.id)
+            self._end("failed", "The volume modification failed; try again")
+            return
+        self.volume.size, self.volume.volume_type = self.target["Size"], self.target["VolumeType"]
+        self.volume.iops, self.volume.throughput = self.target["Iops"], self.target["Throughput"]
+        self.state = "optimizing"
+        self._tell()
+        clock.call_later(_pace["optimizing"], self._end, "completed")
+
+    def _end(self, state: str, message: str | None = None) -> None:
+        self.state, self.message, self.ended = state, message, clock.now()
+        self._tell()
+
+    def _tell(self) -> None:
+        arn = f"arn:aws:ec2:{self.region}:{ACCOUNT}:volume/{self.volume.id}"
+        detail = {"result": self.state, "cause": self.message or "", "event": "modifyVolume", "request-id": self.volume.id}
+        events.emit(self.region, "aws.ec2", "EBS Volume Notification", detail, [arn])
+
+
+_modifications: dict[str, list[Modification]] = {}
+
+
+def reset() -> None:
+    _modifications.clear()
+    _failing.clear()
+    _pace.update(modifying=5.0, optimizing=600.0)
+
+
+def figures(volume: Volume) -> dict[str, Any]:
+    """What a modification may change; gp2's IOPS follow from its size."""
+    iops = min(16000, max(100, 3 * volume.size)) if volume.volume_type == "gp2" else volume.iops
+    throughput = volume.throughput or (125 if volume.volume_type == "gp3" else None)
+    return {"Size": volume.size, "VolumeType": volume.volume_type, "Iops": iops, "Throughput": throughput}
+
+
+class Volumes(EC2Response):
+    """EBS's operations on volumes."""
+
+    def create_volume(self) -> Any:
+        result = super().create_volume()
+        made = list(self.ec2_backend.volumes.values())[-1]
+        made.iops, made.throughput = figures(made)["Iops"], figures(made)["Throughput"]
+        return result
+
+    def describe_volumes(self) -> ActionResult:
+        page = Page(self.params, default=1000, least=5, most=1000)
+        filters = self._filters_from_querystring()
+        types = filters.pop("volume-type", None)
+        found = self.ec2_backend.describe_volumes(volume_ids=self._get_param("VolumeIds", []), filters=filters)
+        shown, token = page.cut([one for one in found if _passes(one.volume_type, types)])
+        return ActionResult({"Volumes": list(shown)} | ({"NextToken": token} if token else {}))
+
+    def modify_volume(self) -> ActionResult:
+        volume = self.ec2_backend.get_volume(self._get_param("VolumeId"))
+        asked = {name: self._get_param(name) for name in ("Size", "VolumeType", "Iops", "Throughput")}
+        asked = {name: value for name, value in asked.items() if value is not None}
+        if not asked:
+            raise EC2ClientError("InvalidParameterCombination", "At least one of size, type, iops or throughput must be given.")
+        past = _modifications.setdefault(volume.id, [])
+        target = _target(figures(volume), asked)
+        _check_state(volume.id, past)
+        self.error_on_dryrun()
+        made = Modification(volume, self.region, figures(volume), target, clock.now())
+        past.append(made)
+        clock.call_later(_pace["modifying"], made.optimize)
+        return ActionResult({"VolumeModification": made.as_dict()})
+
+    def describe_volumes_modifications(self) -> ActionResult:
+        page = Page(self.params, default=500, least=1, most=500)
+        ids = self._get_param("VolumeIds", [])
+        for name in ids:
+            self.ec2_backend.get_volume(name)
+            if not _modifications.get(name):
+                raise EC2ClientError("InvalidVolumeModification.NotFound", f"Modification for volume '{name}' does not exist.")
+        last = {name: past[-1] for name, past in _modifications.items() if past and past[-1].region == self.region}
+        found = [last[name] for name in ids] if ids else list(last.values())
+        filters = self._filters_from_querystring()
+        for name, values in filters.items():
+            if name not in ("modification-state", "volume-id"):
+                raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
+            found = [one for one in found if _passes(one.state if name == "modification-state" else one.volume.id, values)]
+        shown, token = page.cut(found)
+        return ActionResult({"VolumesModifications": [one.as_dict() for one in shown]} | ({"NextToken": token} if token else {}))
+
+
+def _target(now: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """What is asked for, whole. Raises for what EC2 refuses."""
+    kind = asked.get("VolumeType", now["VolumeType"])
+    size = int(asked.get("Size", now["Size"]))
+    if kind not in SIZES:
+        raise EC2ClientError("InvalidParameterValue", f"Invalid value '{kind}' for VolumeType.")
+    if size < now["Size"]:
+        raise EC2ClientError("InvalidParameterValue", "New size cannot be smaller than existing size")
+    least, most = SIZES[kind]
+    if not least <= size <= most:
+        raise EC2ClientError("InvalidParameterValue", f"Volume of {size}GiB is invalid; must be between {least} and {most} for {kind}.")
+    return {"Size": size, "VolumeType": kind, "Iops": _iops(kind, size, now, asked), "Throughput": _throughput(kind, now, asked)}
+
+
+def _iops(kind: str, size: int, now: dict[str, Any], asked: dict[str, Any]) -> int | None:
+    if kind not in IOPS:
+        if "Iops" in asked:
+            raise EC2ClientError("InvalidParameterCombination", f"The parameter iops is not supported for {kind} volumes.")
+        return min(16000, max(100, 3 * size)) if kind == "gp2" else None
+    least, most, each = IOPS[kind]
+    kept = now["Iops"] if now["VolumeType"] == kind else None
+    found = int(asked.get("Iops") or kept or least)
+    if kind != "gp3" and not (asked.get("Iops") or kept):
+        raise EC2ClientError("InvalidParameterCombination", f"The parameter iops must be specified for {kind} volumes.")
+    if not least <= found <= most or found > max(least, each * size):
+        raise EC2ClientError("InvalidParameterCombination", f"Iops of {found} is invalid for {size} GiB of {kind}.")
+    return found
+
+
+def _throughput(kind: str, now: dict[str, Any], asked: dict[str, Any]) -> int | None:
+    if kind != "gp3":
+        if "Throughput" in asked:
+            raise EC2ClientError("InvalidParameterCombination", f"The parameter throughput is not supported for {kind} volumes.")
+        return None
+    least, most, each = THROUGHPUT
+    found = int(asked.get("Throughput") or now["Throughput"] or least)
+    if not least <= found <= most:
+        raise EC2ClientError("InvalidParameterValue", f"Throughput of {found} is invalid; must be between {least} and {most}.")
+    return found
+
+
+def _check_state(name: str, past: list[Modification]) -> None:
+    if past and past[-1].state in _pace:
+        state = past[-1].state.upper()
+        raise EC2ClientError("IncorrectModificationState", f"Volume {name} cannot be modified in modification state {state}")
+    if sum((clock.now() - one.began).total_seconds() < DAY for one in past) >= MOST:
+        raise EC2ClientError(
+            "VolumeModificationRateExceeded",
+            f"You've reached the maximum modification rate per volume limit of {MOST} in 24 hours: {name}.",
+        )
+
+
+def volumes(body: dict[str, Any]) -> dict[str, Any]:
+    """How fast modifications go, in seconds, and which volumes' next one fails."""
+    unknown = sorted(set(body) - {*_pace, "failing"})
+    if unknown:
+        raise ValueError(f"there is no {unknown[0]}: give modifying, optimizing (seconds) or failing (a list of ids of volumes)")
+    for name in set(body) & set(_pace):
+        if not isinstance(body[name], int | float) or isinstance(body[name], bool) or body[name] < 0:
+            raise ValueError(f"{name} is {body[name]!r}: it must be seconds, 0 or more")
+    failing = body.get("failing", sorted(_failing))
+    if not isinstance(failing, list) or not all(isinstance(one, str) for one in failing):
+        raise ValueError(f"failing is {failing!r}: it must be a list of ids of volumes")
+    _pace.update({name: float(body[name]) for name in set(body) & set(_pace)})
+    _failing.clear()
+    _failing.update(failing)
+    return {**_pace, "failing": sorted(_failing)}
+
+
+CONTROL = {"POST /sandbox/volumes": volumes}
+RESPONSES = {"ec2": Volumes}
