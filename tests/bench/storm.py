@@ -26,6 +26,7 @@ from typing import Any
 
 import boto3
 import yaml
+from botocore.config import Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -44,6 +45,8 @@ GROUP = f"{ENVIRONMENT}-{APP}"
 TYPES = ("m5.large", "m5a.large", "m6i.large")
 GOAL = 60.0
 """Seconds, of the slowest of a hundred."""
+PATIENT = Config(retries={"mode": "standard", "max_attempts": 20})
+"""For what looks on: its calls are throttled too."""
 AFTER_KILL = 3.0
 """Seconds after the notices at which the listener is killed."""
 
@@ -57,7 +60,7 @@ class World:
 
     def client(self, service: str, region: str) -> Any:
         if (service, region) not in self._clients:
-            keys = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"}
+            keys = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox", "config": PATIENT}
             self._clients[service, region] = boto3.client(service, region_name=region, endpoint_url=self.url, **keys)
         return self._clients[service, region]
 
@@ -272,7 +275,7 @@ def _storm(world: World, listener: Listener, count: int, how: str) -> dict[str, 
         for out, launch in zip(sorted(removed[region].values()), sorted(asked[region]))
     ]
     missing = sum(map(len, victims.values())) - len(done)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240  # until all drained, or it would not be seen that a thing was done twice
     while time.monotonic() < deadline and any(_left(world, region) for region in REGIONS):
         time.sleep(0.5)
     told = Counter(one for event in listener.events() if event["kind"] == "interruption.handled" for one in event["after"]["ids"])

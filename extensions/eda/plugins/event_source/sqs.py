@@ -90,14 +90,16 @@ BATCH = 10
 """Messages of one call, SQS's most."""
 CALLS = 4
 """Calls at once that delete messages and keep them hidden."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+FIRST_PAUSE, TOLD_PAUSE, LONGEST_PAUSE = 0.05, 0.5, 30.0
+"""Seconds between attempts to receive, which double; what fails for longer than the first few is told. botocore's own pauses of a
+second and more would tear a storm's notices into many batches where SQS throttles."""
 
 
 class Queue:
     """A queue."""
 
-    def __init__(self, client: Any, name: str, region: str, visibility: int, wait: int) -> None:
-        self.client, self.name, self.region = client, name, region
+    def __init__(self, client: Any, receiver: Any, name: str, region: str, visibility: int, wait: int) -> None:
+        self.client, self.receiver, self.name, self.region = client, receiver, name, region
         self.visibility, self.wait = visibility, wait
         self.source = f"sqs {region} {name}"
 
@@ -107,7 +109,7 @@ class Queue:
 
     def receive(self) -> list[dict[str, str]]:
         """Wait for messages."""
-        answer = self.client.receive_message(
+        answer = self.receiver.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=self.wait, VisibilityTimeout=self.visibility
         )
         return list(answer.get("Messages", ()))
@@ -172,12 +174,13 @@ class Queues:
             "aws_session_token": options["session_token"],
         }
         session = boto3.session.Session(**keys)
-        clients: dict[str, Any] = {}
-        for one in options["queues"]:
-            if one["region"] not in clients:
-                clients[one["region"]] = session.client("sqs", one["region"], endpoint_url=options["endpoint_url"], config=config)
+        once = config.merge(Config(retries={"mode": "standard", "max_attempts": 1}))
+        clients = {
+            region: [session.client("sqs", region, endpoint_url=options["endpoint_url"], config=each) for each in (config, once)]
+            for region in {one["region"] for one in options["queues"]}
+        }
         made = [
-            Queue(clients[one["region"]], one["name"], one["region"], options["visibility"], options["wait"])
+            Queue(*clients[one["region"]], one["name"], one["region"], options["visibility"], options["wait"])
             for one in options["queues"]
         ]
         self.queues = {queue.source: queue for queue in made}
@@ -194,13 +197,14 @@ class Queues:
             try:
                 messages = await loop.run_in_executor(self._polls, queue.receive)
             except Exception as error:  # see told
-                log.warning("%s: %s; tried again in %.0f s", queue.source, told(error), pause)
+                if pause > TOLD_PAUSE:
+                    log.warning("%s: %s; tried again in %.0f s", queue.source, told(error), pause)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE
-            if not messages and loop.time() - begun < FIRST_PAUSE:
-                await asyncio.sleep(FIRST_PAUSE)  # it did not wait as it was asked to
+            if not messages and loop.time() - begun < TOLD_PAUSE:
+                await asyncio.sleep(TOLD_PAUSE)  # it did not wait as it was asked to
             elif messages:
                 handles = [f"{queue.source} {one['ReceiptHandle']}" for one in messages]
                 await self.source.receive([(one["Body"], one["MessageId"]) for one in messages], queue.source, handles)
