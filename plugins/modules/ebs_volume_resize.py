@@ -235,7 +235,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws import volumes
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, message
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, finish, message
 from ansible_collections.spot.platform.plugins.module_utils.engine.volumes import LARGEST, Wish
 from ansible_collections.spot.platform.plugins.module_utils.volumes import result_of
 
@@ -330,10 +330,7 @@ def main() -> None:
         result = result_of(*run(module), acted=not module.check_mode)
     except FAILURES as failure:
         module.fail_json(msg=message(failure), volumes=[], alert=False, errors=[], activity=[])
-    if result["errors"]:
-        said = "; ".join(dict.fromkeys(error["message"] for error in result["errors"]))
-        module.fail_json(msg=f"not all could be done: {said}", **result)
-    module.exit_json(**result)
+    finish(module, result)
 
 
 if __name__ == "__main__":

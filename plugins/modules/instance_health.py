@@ -225,7 +225,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.spot.platform.plugins.module_utils.aws import control, health, market
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, message
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, finish, message
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import KINDS
 from ansible_collections.spot.platform.plugins.module_utils.engine.health import Policy
@@ -301,10 +301,7 @@ def main() -> None:
             msg=message(failure), alert=False, groups=[], skipped=[], decisions=[], activity=[], errors=[]
         )
     result = result_of(checked)
-    if result["errors"]:
-        said = "; ".join(dict.fromkeys(error["message"] for error in result["errors"]))
-        module.fail_json(msg=f"not all could be done: {said}", **result)
-    module.exit_json(**result)
+    finish(module, result)
 
 
 if __name__ == "__main__":

@@ -238,7 +238,7 @@ from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleA
 from ansible_collections.spot.platform.plugins.module_utils.aws import control, interruptions, market
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, message
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, finish, message
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import KINDS
 from ansible_collections.spot.platform.plugins.module_utils.engine.interruptions import NOTE, POLICIES
@@ -310,10 +310,7 @@ def main() -> None:
     result = result_of(handled, module.params["rebalance_policy"])
     for note in result["notes"]:
         module.warn(note)
-    if result["errors"]:
-        said = "; ".join(dict.fromkeys(error["message"] for error in result["errors"]))
-        module.fail_json(msg=f"not all could be done: {said}", **result)
-    module.exit_json(**result)
+    finish(module, result)
 
 
 if __name__ == "__main__":

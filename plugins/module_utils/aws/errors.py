@@ -40,6 +40,14 @@ def message(failure: Exception) -> str:
     return explain(failure) if isinstance(failure, boto_errors.BotoCoreError) else str(failure)
 
 
+def finish(module: Any, result: dict[str, Any]) -> None:
+    """End a module that goes on where it can: what was done is told in any case, and with ``errors`` it has failed."""
+    if result["errors"]:
+        said = "; ".join(dict.fromkeys(error["message"] for error in result["errors"]))
+        module.fail_json(msg=f"not all could be done: {said}", **result)
+    module.exit_json(**result)
+
+
 class AwsError(AnsibleAWSError):
     """A failed call, explained in full by its message; ``code`` is AWS's error code where AWS answered."""
 

@@ -38,11 +38,6 @@ class Selector:
     ids: tuple[str, ...] = ()
     filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    @property
-    def text(self) -> str:
-        """For messages."""
-        return ", ".join(self.ids) or ", ".join(f"{name}={','.join(values)}" for name, values in self.filters.items())
-
 
 @dataclass(slots=True)
 class Judged:
@@ -210,9 +205,7 @@ def _modify(client: Any, one: Judged) -> None:
         if error.code not in (UNDER_WAY, TOO_OFTEN):
             one.error = str(error)
             return
-        # somebody else was there between observing and acting, or before, and has left no trace
-        until = None if error.code == UNDER_WAY else (one.volume.past[-1].began if one.volume.past else one.now) + engine.DAY
-        one.plan = Plan(engine.DEFER, (*plan.reasons, str(error)), not_before=until, alert=plan.alert)
+        one.plan = engine.deferred(one.volume, plan, str(error), error.code == TOO_OFTEN, one.now)
         return
     one.state = answer["VolumeModification"]["ModificationState"]
 

@@ -111,6 +111,13 @@ def decide(volume: Volume, wish: Wish, day_percent: float, now: float) -> Plan:
     return Plan(CHANGE, tuple(reasons), alert=alert, **figures)
 
 
+def deferred(volume: Volume, plan: Plan, why: str, too_often: bool, now: float) -> Plan:
+    """What becomes of a plan that EBS refuses for now: somebody else was there in between, or before, and has left no trace.
+    ``too_often``: because of the modifications of a day, which are all a day old when the last one that is known of is."""
+    last = volume.past[-1].began if volume.past else now
+    return Plan(DEFER, (*plan.reasons, why), not_before=last + DAY if too_often else None, alert=plan.alert)
+
+
 def _wanted(volume: Volume, wish: Wish) -> int:
     """The size that is wished, before any limit."""
     if wish.size is not None:

@@ -73,12 +73,12 @@ class Market(EC2Response):
         zones = {
             z: i
             for z, i in zones.items()
-            if _passes(z, filters.get("availability-zone")) and _passes(i, filters.get("availability-zone-id"))
+            if passes(z, filters.get("availability-zone")) and passes(i, filters.get("availability-zone-id"))
         }
         if products and not any(fnmatchcase("Linux/UNIX", p.replace(" (Amazon VPC)", "")) for p in products):
             zones = {}
         names = (
-            [t for t in types or market.types(self.region) if _passes(t, filters.get("instance-type"))] if zones else []
+            [t for t in types or market.types(self.region) if passes(t, filters.get("instance-type"))] if zones else []
         )
         keys = [(name, zone) for name in sorted(names) for zone in zones]
 
@@ -89,7 +89,7 @@ class Market(EC2Response):
                     if index == first and number < skip:
                         continue
                     text, stamp = f"{price:.6f}", when.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-                    if _passes(text, filters.get("spot-price")) and _passes(stamp, filters.get("timestamp")):
+                    if passes(text, filters.get("spot-price")) and passes(stamp, filters.get("timestamp")):
                         yield index, number, (
                             f"<item><instanceType>{name}</instanceType>"
                             "<productDescription>Linux/UNIX</productDescription>"
@@ -185,11 +185,11 @@ class Market(EC2Response):
             places = {zone_id: zone for zone, zone_id in zones.items()}
         else:
             raise EC2ClientError("InvalidParameterValue", f"Invalid value '{kind}' for LocationType.")
-        names = [n for n in (market.types(region) if zones else ()) if _passes(n, filters.get("instance-type"))]
+        names = [n for n in (market.types(region) if zones else ()) if passes(n, filters.get("instance-type"))]
         rows = [
             (name, place)
             for place, zone in places.items()
-            if _passes(place, filters.get("location"))
+            if passes(place, filters.get("location"))
             for name in names
             if zone is None or market.offered(region, zone, name)
         ]
@@ -262,7 +262,7 @@ def _aware(moment: Any) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
-def _passes(value: str, patterns: list[str] | None) -> bool:
+def passes(value: str, patterns: list[str] | None) -> bool:
     """EC2's filters: any of the values, ``*`` and ``?`` stand for any text and any character."""
     return patterns is None or any(value == p or fnmatchcase(value, p.replace("[", "[[]")) for p in patterns)
 
@@ -280,7 +280,7 @@ def _type_passes(name: str, filters: dict[str, list[str]]) -> bool:
     for key, patterns in filters.items():
         value = info.get_filter_value(key)
         values = value if isinstance(value, list) else [value]
-        if not any(_passes(str(v), patterns) for v in values if v is not None):
+        if not any(passes(str(v), patterns) for v in values if v is not None):
             return False
     return True
 
@@ -368,6 +368,6 @@ def _meets(info: market.TypeInfo, rules: dict[str, Any], architectures: list[str
         and choice(info.burstable, "BurstablePerformance")
         and (not architectures or bool(set(architectures) & set(info.architectures)))
         and generation in (rules.get("InstanceGenerations") or [generation])
-        and (not allowed or _passes(info.name, allowed))
-        and not (excluded and _passes(info.name, excluded))
+        and (not allowed or passes(info.name, allowed))
+        and not (excluded and passes(info.name, excluded))
     )

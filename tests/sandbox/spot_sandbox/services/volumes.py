@@ -18,7 +18,7 @@ from moto.ec2.responses import EC2Response
 
 from spot_sandbox import ACCOUNT, clock
 from spot_sandbox.services import events
-from spot_sandbox.services.ec2 import Page, _passes
+from spot_sandbox.services.ec2 import Page, passes
 
 MOST, DAY = 4, 86400.0
 """Modifications of a volume that may begin in so many seconds."""
@@ -38,7 +38,10 @@ IOPS = {"gp3": (3000, 80000, 500), "io1": (100, 64000, 50), "io2": (100, 256000,
 THROUGHPUT = (125, 2000, 0.25)
 """MiB/s of gp3: at least, at most, and for each of its IOPS."""
 
-_pace = {"modifying": 5.0, "optimizing": 600.0}
+PACE = {"modifying": 5.0, "optimizing": 600.0}
+"""Seconds of each state, where a control does not say otherwise."""
+
+_pace = dict(PACE)
 _failing: set[str] = set()
 
 
@@ -98,7 +101,7 @@ _modifications: dict[str, list[Modification]] = {}
 def reset() -> None:
     _modifications.clear()
     _failing.clear()
-    _pace.update(modifying=5.0, optimizing=600.0)
+    _pace.update(PACE)
 
 
 def figures(volume: Volume) -> dict[str, Any]:
@@ -122,7 +125,7 @@ class Volumes(EC2Response):
         filters = self._filters_from_querystring()
         types = filters.pop("volume-type", None)
         found = self.ec2_backend.describe_volumes(volume_ids=self._get_param("VolumeIds", []), filters=filters)
-        shown, token = page.cut([one for one in found if _passes(one.volume_type, types)])
+        shown, token = page.cut([one for one in found if passes(one.volume_type, types)])
         return ActionResult({"Volumes": list(shown)} | ({"NextToken": token} if token else {}))
 
     def modify_volume(self) -> ActionResult:
@@ -153,7 +156,7 @@ class Volumes(EC2Response):
         for name, values in filters.items():
             if name not in ("modification-state", "volume-id"):
                 raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
-            found = [one for one in found if _passes(one.state if name == "modification-state" else one.volume.id, values)]
+            found = [one for one in found if passes(one.state if name == "modification-state" else one.volume.id, values)]
         shown, token = page.cut(found)
         return ActionResult({"VolumesModifications": [one.as_dict() for one in shown]} | ({"NextToken": token} if token else {}))
 
