@@ -204,9 +204,8 @@ class Scene:
 
     def handled(self, victims: list[str]) -> None:
         """Wait until they are out of the target group, and were told of once; what replaces them serves."""
-        wait_for(lambda: not set(victims) & balanced.serving(self.sandbox, self.target_group), "they are drained", 120)
+        self.replaced_and_drained(victims)
         wait_for(lambda: set(self.told()) >= set(victims), "they are in the activity", 180)
-        wait_for(lambda: serving(self.sandbox) >= 8, "what replaces them serves", 120)
         assert self.told() == Counter(victims)
 
     def members(self) -> list[str]:
