@@ -10,11 +10,18 @@ from typing import Any
 from ansible_collections.spot.platform.tests.integration.modules.groups import REGION
 
 
+DRAINING = {"Key": "deregistration_delay.timeout_seconds", "Value": "3"}
+"""Short, for nobody waits for requests here."""
+
+
 def target_group(sandbox: Any, name: str = "web", region: str = REGION) -> str:
     """A target group; returns its ARN."""
+    elbv2 = sandbox.client("elbv2", region)
     vpc = sandbox.client("ec2", region).describe_vpcs()["Vpcs"][0]["VpcId"]
-    made = sandbox.client("elbv2", region).create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=vpc)
-    return str(made["TargetGroups"][0]["TargetGroupArn"])
+    made = elbv2.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=vpc)
+    arn = str(made["TargetGroups"][0]["TargetGroupArn"])
+    elbv2.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[DRAINING])
+    return arn
 
 
 def balance(sandbox: Any, group: str = "sandbox-web", name: str = "web", region: str = REGION) -> str:

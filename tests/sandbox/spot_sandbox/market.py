@@ -1,7 +1,7 @@
 """The Spot market: prices, interruption bands and room, from real figures (``market.json.xz``) and a seed.
 
 The base of a price is real; how it moves, and how much room a pool has, is a pure function of the seed, the pool and
-the time. Prices are USD an hour for Linux. A pool is (region, zone, instance type).
+the time since the origin, so that what a seed shows does not depend on the day on which it is shown. Prices are USD an hour for Linux. A pool is (region, zone, instance type).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class TypeInfo:
 
 _data: dict[str, Any] = {}
 _seed = 1
-_origin = 0.0
+_origin = 0
 _regions: tuple[str, ...] = ()
 
 
@@ -54,14 +54,14 @@ def load() -> dict[str, Any]:
 
 
 def configure(seed: int = 1, regions: Iterable[str] | None = None, origin: float = 0.0) -> None:
-    """Set the seed, the regions to serve (default: all) and the time (seconds since 1970) from which room moves."""
+    """Set the seed, the regions to serve (default: all) and the origin (seconds since 1970) from which it moves."""
     global _seed, _regions, _origin
     known = load()["regions"]
     chosen = tuple(regions) if regions else tuple(sorted(known))
     for region in chosen:
         if region not in known:
             raise ValueError(f"region {region} is not in the market; it has {', '.join(sorted(known))}")
-    _seed, _regions, _origin = seed, chosen, origin
+    _seed, _regions, _origin = seed, chosen, math.floor(origin)
     _pool.cache_clear()
 
 
@@ -110,7 +110,7 @@ def spot_price(region: str, zone: str, instance_type: str, when: datetime) -> fl
     pool = _pool(region, zone, instance_type)
     if pool is None or pool.base is None:
         return None
-    return pool.price(pool.slot(when.timestamp()))
+    return pool.price(pool.slot(when.timestamp() - _origin))
 
 
 def history(region: str, zone: str, instance_type: str, start: datetime, end: datetime) -> list[tuple[datetime, float]]:
@@ -118,9 +118,9 @@ def history(region: str, zone: str, instance_type: str, start: datetime, end: da
     pool = _pool(region, zone, instance_type)
     if pool is None or pool.base is None or end < start:
         return []
-    first, last = pool.slot(start.timestamp()), pool.slot(end.timestamp())
+    first, last = pool.slot(start.timestamp() - _origin), pool.slot(end.timestamp() - _origin)
     return [
-        (datetime.fromtimestamp(pool.moment(slot), timezone.utc), pool.price(slot))
+        (datetime.fromtimestamp(_origin + pool.moment(slot), timezone.utc), pool.price(slot))
         for slot in range(last, first - 1, -1)
     ]
 
@@ -159,19 +159,19 @@ class _Pool:
     depth: float
 
     def moment(self, slot: int) -> int:
-        """When the price of a slot comes into force: once in every period, at no fixed hour."""
-        return int((slot + 0.8 * _unit(self.key, slot, 1)) * self.period)
+        """Seconds from the origin to when a slot's price comes into force: once in every period, at no fixed hour."""
+        return math.floor((slot + 0.8 * _unit(self.key, slot, 1)) * self.period)
 
     def slot(self, moment: float) -> int:
-        """The slot whose price is in force."""
-        slot = int(moment // self.period)
+        """The slot whose price is in force so many seconds after the origin."""
+        slot = math.floor(moment / self.period)
         return slot if self.moment(slot) <= moment else slot - 1
 
     def price(self, slot: int) -> float:
         """Slow waves of about one and four weeks, a step every three days, a little noise; wider for higher bands."""
         day = slot * self.period / 86400
         wave = 0.5 * math.sin(day * 0.22 + self.phase) + 0.3 * math.sin(day * 0.9 + 2 * self.phase)
-        step = _unit(self.key, int(day / 3), 2) - 0.5
+        step = _unit(self.key, math.floor(day / 3), 2) - 0.5
         noise = 0.3 * (_unit(self.key, slot, 3) - 0.5)
         share = 1 + (0.06 + 0.04 * self.risk) * (wave + step + noise)
         assert self.base is not None
