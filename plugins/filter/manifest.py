@@ -142,7 +142,7 @@ def check(manifest: Any) -> tuple[dict[str, Any], list[str]]:
     result = ArgumentSpecValidator(schema()).validate(complete(manifest, schema()))
     problems = [plain(message) for message in result.error_messages]
     made = result.validated_parameters
-    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made)]
+    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"])]
 
 
 def wrong_scaling(capacity: dict[str, Any]) -> list[str]:
@@ -169,6 +169,26 @@ def wrong_regions(manifest: dict[str, Any]) -> list[str]:
         problems.append(f"routing.dns.name is {dns['name']!r}: it must be in the zone {dns['zone']}")
     if not (manifest["runtime"]["port"] and manifest["routing"]["enabled"]):
         problems.append("routing.dns needs a load balancer: set runtime.port, and leave routing.enabled at true")
+    return problems
+
+
+def wrong_volumes(volumes: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with how file systems grow, where keys and types are right."""
+    problems, seen = [], set()
+    for one in volumes:
+        mount, below, free = one["mount"], one["grow_below"], one["free_percent"]
+        if not mount.startswith("/") or (mount != "/" and mount != mount.rstrip("/")):
+            problems.append(f"volumes.mount is {mount!r}: it must be a path such as /srv/data")
+        if mount in seen:
+            problems.append(f"volumes.mount {mount} is there twice: leave one")
+        if not 0 < below < free <= 90:
+            problems.append(
+                f"volumes of {mount} has grow_below {below:g} and free_percent {free:g}: grow_below must be above 0 and less than "
+                "free_percent, which is 90 at most"
+            )
+        if one["max_size"] is not None and one["max_size"] < 1:
+            problems.append(f"volumes.max_size of {mount} is {one['max_size']}: it must be 1 or more")
+        seen.add(mount)
     return problems
 
 

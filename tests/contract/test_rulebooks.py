@@ -52,10 +52,11 @@ def test_a_rule_starts_a_playbook_that_is_there_with_variables_that_it_reads(nam
 
 
 @pytest.mark.parametrize(("name", "ruleset"), rulesets())
-def test_only_ids_times_and_receipts_are_handed_to_a_playbook(name: str, ruleset: dict[str, Any]) -> None:
-    """What a message says is never a variable, which Ansible would carry out as a template; ids and times have a form of ours."""
+def test_only_what_has_a_form_of_ours_is_handed_to_a_playbook(name: str, ruleset: dict[str, Any]) -> None:
+    """What a message says is never a variable, which Ansible would carry out as a template."""
     for _kind, given in actions(ruleset):
-        assert set(given["extra_vars"].values()) <= {"{{ event.ids }}", "{{ event.times }}", "{{ event.receipt }}"}, name
+        ours = {f"{{{{ event.{field} }}}}" for field in ("ids", "times", "filesystems", "receipt")}
+        assert set(given["extra_vars"].values()) <= ours, name
 
 
 @pytest.mark.parametrize(("name", "ruleset"), rulesets())

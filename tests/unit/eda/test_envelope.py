@@ -164,6 +164,13 @@ def test_an_alert_may_say_what_it_means_while_it_fires():
     assert envelopes(told, "x", "")[0]["kind"] == "alert.firing"
 
 
+def test_an_alert_of_a_file_system_names_it_by_instance_and_mount_point():
+    told = copy.deepcopy(OTHER["alertmanager"])
+    told["alerts"][0]["labels"] |= {"event_kind": "volume.filling", "instance_id": "i-0abcd1111efab2222", "mountpoint": "/srv/data"}
+    found = envelopes(told, "x", "")[0]
+    assert (found["kind"], found["resource"], found["ids"]) == ("volume.filling", "i-0abcd1111efab2222:/srv/data", ["i-0abcd1111efab2222"])
+
+
 def test_our_own_activity_comes_back_as_it_was():
     (event,) = OTHER["activity"]["events"]
     found = only(OTHER["activity"])

@@ -92,6 +92,13 @@ def test_a_batch_says_when_each_instance_was_told_of_first(inbox):
     assert [time[-3:] for time in told["times"].values()] == ["01Z", "02Z", "09Z"]
 
 
+def test_a_batch_names_the_file_systems_that_are_named_as_ours_are(inbox):
+    named = ["i-00000001:/srv/data", "i-00000001:/srv/data", "i-00000002:/", "host:9100:/srv", "i-00000001:/srv/{{ x }}", "i-00000001:srv", ""]
+    inbox.add([Arrival(event(str(number)) | {"resource": one}) for number, one in enumerate(named)], NOW)
+    (batch,) = inbox.take(NOW, 0, 10, 10)
+    assert batch.as_event("")["filesystems"] == ["i-00000001:/srv/data", "i-00000002:/"]
+
+
 def test_a_recommendation_that_is_being_handled_stays_so(inbox):
     inbox.add([Arrival(notice(1, HINT), "h1")], NOW)
     (batch,) = inbox.take(NOW, 0, 10, 10)

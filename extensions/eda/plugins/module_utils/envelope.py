@@ -28,6 +28,7 @@ MOST_WRAPS = 3
 NOTICE, REBALANCE = "spot.interruption", "spot.rebalance"
 
 INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
+FILESYSTEM = re.compile(INSTANCE.pattern + r":/[A-Za-z0-9_./@+-]{0,250}")
 KIND = re.compile(r"[a-z0-9_]{1,40}(\.[a-z0-9_]{1,60}){1,3}")
 APP, REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"), re.compile(r"[a-z]{2,5}(-[a-z]{1,20}){1,4}-[0-9]{1,2}")
 
@@ -259,7 +260,8 @@ def _of_alarm(alarm: Mapping[str, Any]) -> Envelope:
 def _of_alert(alert: Mapping[str, Any]) -> Envelope:
     """One alert of Alertmanager. It is the same while its labels, its begin and whether it fires are: repeats are doubles.
 
-    Its label ``event_kind`` says what it means for us while it fires, such as ``instance.unhealthy``.
+    Its label ``event_kind`` says what it means for us while it fires, such as ``instance.unhealthy``. Of a file system, which has
+    the label ``mountpoint``, the resource is ``<instance>:<mount point>``.
     """
     labels, annotations = ({str(k): v for k, v in _dict(alert.get(key)).items()} for key in ("labels", "annotations"))
     state = "resolved" if alert.get("status") == "resolved" else "firing"
@@ -269,13 +271,14 @@ def _of_alert(alert: Mapping[str, Any]) -> Envelope:
     since = alert.get("endsAt") if state == "resolved" else alert.get("startsAt")
     identity = alert.get("fingerprint") or _digest(labels)
     words = annotations.get("summary") or annotations.get("description")
+    resource, mount = _string(labels.get("instance_id") or labels.get("instance")) or name, _string(labels.get("mountpoint"))
     return {
         "id": f"{_text(identity)}/{_text(alert.get('startsAt'))}/{state}",
         "time": since,
         "kind": kind,
         "app": _string(labels.get("app")),
         "region": _string(labels.get("region")),
-        "resource": _string(labels.get("instance_id") or labels.get("instance")) or name,
+        "resource": f"{resource}:{mount}" if mount else resource,
         "summary": f"{name}: {_text(words)}" if words else f"{name} is {state}",
         "reasons": [_line(annotations["description"])] if isinstance(annotations.get("description"), str) else [],
         "after": {"alert": name, "labels": labels, "annotations": annotations},

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.spot.platform.extensions.eda.plugins.module_utils.envelope import (
+    FILESYSTEM,
     NOTICE,
     REBALANCE,
     Envelope,
@@ -74,6 +75,7 @@ class Batch:
             "region": self.region,
             "ids": list(times),
             "times": times,
+            "filesystems": [one for one in dict.fromkeys(event["resource"] for event in self.events) if FILESYSTEM.fullmatch(one)],
             "count": len(self.events),
             "attempt": self.attempt,
             "events": list(self.events),
