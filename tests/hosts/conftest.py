@@ -1,0 +1,138 @@
+"""A systemd host for the tests of what runs on hosts; tests/hosts/with_engine.sh gives engine and image, boot.sh the kernel."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ansible
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "spot-disks"
+CODE = "/code"
+OURS = f"{CODE}/ansible_collections/spot/platform"
+TOOLS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+DISKS = "/run/disks"
+
+
+class Running:
+    """A command that was started in the host."""
+
+    def __init__(self, argv: list[str], result: Path) -> None:
+        self.argv, self._result = argv, result
+
+    @property
+    def over(self) -> bool:
+        return self._result.exists()
+
+    def wait(self, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        until = time.monotonic() + timeout
+        while not self.over:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{self.argv} takes more than {timeout} seconds")
+            time.sleep(0.01)
+        told = json.loads(self._result.read_text(encoding="utf-8"))
+        return subprocess.CompletedProcess(self.argv, told["code"], told["out"], told["err"])
+
+
+class Host:
+    """The host: runs commands and modules in it, and makes disks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._ids = folder, itertools.count()
+
+    def start(self, argv: list[str], text: str = "") -> Running:
+        """Start a command."""
+        path = self._folder / str(next(self._ids))
+        path.with_suffix(".new").write_text(json.dumps({"argv": argv, "input": text}), encoding="utf-8")
+        path.with_suffix(".new").rename(path.with_suffix(".command"))
+        return Running(argv, path.with_suffix(".result"))
+
+    def sh(self, script: str, check: bool = True, timeout: float = 60) -> str:
+        """What a script prints."""
+        done = self.start(["bash", "-euo", "pipefail", "-c", script]).wait(timeout)
+        assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def start_module(self, name: str, arguments: dict[str, Any], check: bool = False, tools: str = "") -> Running:
+        """Start a module of ours. ``tools``: a folder whose tools it takes before others."""
+        command = ["env", f"PYTHONPATH={CODE}", "PYTHONPYCACHEPREFIX=/run/pycache", f"PATH={tools}:{TOOLS}", "python3"]
+        given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}}
+        return self.start([*command, "-m", f"ansible_collections.spot.platform.plugins.modules.{name}"], json.dumps(given))
+
+    def disk(self, size: str) -> Disk:
+        """A new disk."""
+        return Disk(self, size)
+
+
+class Disk:
+    """A loop device on a sparse file."""
+
+    count = itertools.count()
+
+    def __init__(self, host: Host, size: str) -> None:
+        self.host, self.file = host, f"{DISKS}/{next(Disk.count)}"
+        self.name = host.sh(f"truncate -s {size} {self.file}; losetup --find --show --partscan {self.file}")
+
+    def partition(self, label: str, *lines: str) -> list[str]:
+        """Partition it; the partitions' names."""
+        table = "\n".join([f"label: {label}", *lines])
+        self.host.sh(f"sfdisk -q {self.name} <<< {shlex.quote(table)}; udevadm settle")
+        return self.host.sh(f"ls -1v {self.name}p*").split()
+
+    def grow(self, size: str) -> None:
+        """As EBS does it, and the kernel sees it."""
+        self.resize(size)
+        self.host.sh(f"losetup --set-capacity {self.name}")
+
+    def resize(self, size: str) -> None:
+        """As EBS does it, before the kernel sees it."""
+        self.host.sh(f"truncate -s {size} {self.file}")
+
+
+CLEAN = f"""
+for mount in $(findmnt --raw --noheadings --output TARGET | sed -n '\\|^/mnt/|p' | tac); do umount --lazy $mount; done
+vgs --noheadings --options vg_name | xargs --no-run-if-empty vgremove --force --yes --quiet
+dmsetup ls --target crypt | sed -n 's/\\t.*//p' | xargs --no-run-if-empty --max-args=1 cryptsetup close
+losetup --detach-all
+rm -rf {DISKS} /mnt/*
+mkdir -p {DISKS}
+"""
+
+
+@pytest.fixture(scope="session")
+def systemd_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    if os.environ.get("SPOT_HOSTS") or not os.environ.get("SPOT_HOST_IMAGE"):
+        pytest.skip(os.environ.get("SPOT_HOSTS") or "there is no engine: run this by tests/hosts/with_engine.sh")
+    folder = tmp_path_factory.mktemp("host")
+    docker = ["docker", "run", "--detach", "--name", NAME, "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
+    docker += ["--cap-add=SYS_PTRACE", "--tmpfs=/tmp:rw,exec,size=2g", "--env=TMPDIR=/tmp", f"--volume={folder}:/commands"]
+    docker += [f"--volume={Path(ansible.__file__).parent}:{CODE}/ansible:ro", f"--volume={ROOT}:{OURS}:ro"]
+    docker += [os.environ["SPOT_HOST_IMAGE"], f"{OURS}/tests/hosts/boot.sh", "/commands"]
+    subprocess.run(["docker", "rm", "--force", NAME], check=False, capture_output=True)
+    subprocess.run(docker, check=True, capture_output=True, text=True)
+    try:
+        until = time.monotonic() + 60
+        while not (folder / "ready").exists():
+            if time.monotonic() > until:
+                said = subprocess.run(["docker", "logs", NAME], check=False, capture_output=True, text=True)
+                pytest.fail(f"the host does not boot:\n{said.stdout[-3000:]}{said.stderr[-1000:]}")
+            time.sleep(0.1)
+        yield Host(folder)
+    finally:
+        subprocess.run(["docker", "rm", "--force", NAME], check=True, capture_output=True)
+
+
+@pytest.fixture
+def host(systemd_host: Host) -> Iterator[Host]:
+    """The host, without disks."""
+    systemd_host.sh(CLEAN)
+    yield systemd_host
