@@ -71,10 +71,12 @@ class Mount:
 
 @dataclass(frozen=True)
 class Observed:
-    """A file system as it is. ``number``: what tells whether it is still the same. ``available``: bytes for ordinary users."""
+    """A file system as it is. ``number``: what tells whether it is still the same. ``used`` bytes, and ``available`` ones for
+    ordinary users; together they are less than all where some are reserved, or hold tables."""
 
     system: engine.FileSystem
     number: str
+    used: int
     available: int
 
 
@@ -181,7 +183,8 @@ def observe(host: Host, path: str) -> Observed:
     except OSError as error:
         raise Gone(f"{path} cannot be read: {error.strerror}")
     system = engine.FileSystem(path, mount.kind, members, chosen.path, not chosen.writable, geometry)
-    return Observed(system, mount.number, numbers.f_bavail * numbers.f_frsize)
+    used, available = numbers.f_blocks - numbers.f_bfree, numbers.f_bavail
+    return Observed(system, mount.number, used * numbers.f_frsize, available * numbers.f_frsize)
 
 
 def _unfit(mount: Mount) -> str:

@@ -65,6 +65,7 @@ def _figures(observed: Observed) -> dict[str, Any]:
         "disk": sum(disk.size for disk in engine.disks_of(observed.system)),
         "partition": sum(partitions) if partitions else None,
         "filesystem": observed.system.size,
+        "used": observed.used,
         "available": observed.available,
     }
 

@@ -113,13 +113,15 @@ filesystems:
       type: str
       sample: ext4
     before:
-      description: Bytes that C(disk), C(partition), C(filesystem) had, and how many were C(available). Null C(partition) where there is none.
+      description:
+        - Bytes that C(disk), C(partition), C(filesystem) had, how many were C(used), and how many C(available) to ordinary users. Null
+          C(partition) where there is none.
       type: dict
-      sample: {disk: 214748364800, partition: 107373116928, filesystem: 107373116928, available: 1024}
+      sample: {disk: 214748364800, partition: 107373116928, filesystem: 107373116928, used: 101873116928, available: 1024}
     after:
       description: The same afterwards. In check mode, as far as can be foretold, which C(available) cannot.
       type: dict
-      sample: {disk: 214748364800, partition: 214747299328, filesystem: 214747299328, available: 105226698752}
+      sample: {disk: 214748364800, partition: 214747299328, filesystem: 214747299328, used: 101873116928, available: 105226698752}
     steps:
       description: What was done, in check mode what would be. C(before) and C(after) are bytes of C(device).
       type: list

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.spot.platform.plugins.filter.growths import growths
+from ansible_collections.spot.platform.plugins.filter.growths import GIB, growth_wishes, growths
 from ansible_collections.spot.platform.plugins.filter.manifest import check
 
 SHOP = {
@@ -88,3 +88,40 @@ def test_a_manifest_with_volumes_that_cannot_be_is_refused(volume, words):
 
 def test_a_mount_point_is_there_once():
     assert check({**SHOP, "volumes": [{"mount": "/srv"}] * 2})[1] == ["volumes.mount /srv is there twice: leave one"]
+
+
+def looked_at(available, used, disk=10, **told):
+    """What filesystem_grow saw of a disk of so many GiB."""
+    before = {"disk": disk * GIB, "used": used * GIB, "available": available * GIB}
+    seen = {"mount": "/srv/data", "outcome": "kept", "disk": "/dev/nvme1n1", "volume_id": "vol-1", "disks": [{}], "before": before, **told}
+    return {"one": {"__seen": {"filesystems": [seen]}}}
+
+
+def wishes(hosts, named=True, **policy):
+    one = {"host": "one", "mount": "/srv/data", "region": "us-east-1", "named": named, "grow_below": 10, "free_percent": 25, "max_size": None}
+    return growth_wishes([one | policy], hosts)
+
+
+def test_a_full_one_is_to_have_what_is_to_be_free_of_what_files_can_have():
+    (wish,) = wishes(looked_at(0.5, 9.5))["wishes"]
+    assert wish == {"ids": ["vol-1"], "regions": ["us-east-1"], "free_percent": 25, "used": 9.5}
+    (wish,) = wishes(looked_at(0.5, 8.5), max_size=20)["wishes"]  # a tenth is neither used nor available, and will be
+    size = wish["used"] / 0.75
+    assert size * 0.9 - 8.5 == pytest.approx(0.25 * size) and wish["max_size"] == 20
+
+
+def test_one_that_has_enough_is_left_alone_unless_it_was_named():
+    assert wishes(looked_at(3, 7), named=False) == {"wishes": [], "left_out": []}
+    assert wishes(looked_at(1.5, 8.5), named=False)["wishes"] == []
+    assert wishes(looked_at(0.9, 9.1), named=False)["wishes"][0]["free_percent"] == 25
+    assert wishes(looked_at(1.5, 8.5))["wishes"][0]["free_percent"] == 25
+    assert wishes(looked_at(3, 7))["wishes"][0]["percent"] == 20
+
+
+def test_what_has_no_one_volume_is_left_out_and_said():
+    (why,) = wishes(looked_at(0, 10, disks=[{}, {}]))["left_out"]
+    assert why.startswith("/srv/data of one lies on 2 disks")
+    (why,) = wishes(looked_at(0, 10, volume_id=None))["left_out"]
+    assert "no EBS volume" in why
+    assert wishes(looked_at(0, 10, outcome="refused")) == {"wishes": [], "left_out": []}
+    assert wishes({"one": {}}) == {"wishes": [], "left_out": []}
