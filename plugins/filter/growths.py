@@ -132,11 +132,13 @@ def unfit(seen: Mapping[str, Any]) -> str | None:
 def wish_of(one: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the volume is to have, ``None`` where it has enough.
 
-    What is neither used nor available - tables of inodes, reserved blocks - grows with the file system, so it is reckoned as a
-    share: with ``lost`` of the disk, ``used`` bytes are in ``used / (1 - lost - free)`` of it when ``free`` of it are free.
+    What is neither used nor available - tables of inodes, reserved blocks - is a share of the file system, however large it is. So
+    ``used`` bytes are in ``used / (1 - lost - free)`` of a disk when ``free`` of it are free, and a file system that has not all
+    of its disk yet is judged as it will be.
     """
     before = seen["before"]
-    free = 100 * before["available"] / before["disk"]
+    lost = 1 - (before["used"] + before["available"]) / before["filesystem"]
+    free = 100 * (1 - lost - before["used"] / before["disk"])
     if free >= one["grow_below"] and not one["named"]:
         return None
     limit = {} if one["max_size"] is None else {"max_size": one["max_size"]}
@@ -144,7 +146,6 @@ def wish_of(one: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any] |
     if free >= wanted:
         return {"percent": STEP_PERCENT, **limit}
     share = wanted / 100
-    lost = 1 - (before["used"] + before["available"]) / before["disk"]
     size = before["used"] / max(0.05, 1 - lost - share)
     return {"free_percent": wanted, "used": round(size * (1 - share) / GIB, 6), **limit}
 

@@ -36,7 +36,7 @@ def actions(ruleset: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_there_is_something_to_check() -> None:
-    assert {path.stem for path in RULEBOOKS} >= {"spot", "health", "audit"}
+    assert {path.stem for path in RULEBOOKS} >= {"spot", "health", "audit", "volumes"}
     assert set(SOURCES) >= {"sns", "sqs", "alertmanager", "webhook"} and "envelope" in FILTERS
 
 

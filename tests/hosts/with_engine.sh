@@ -9,7 +9,7 @@ state=$root/build/docker
 suite=bookworm
 packages=systemd,systemd-sysv,dbus,udev,python3,python3-apt,iproute2,ca-certificates
 packages+=,python3-venv,openjdk-17-jre-headless,nginx,python3-cryptography,python3-packaging,logrotate # the event listener
-packages+=,acl,attr,btrfs-progs,cloud-guest-utils,cryptsetup-bin,e2fsprogs,fdisk,lvm2,parted,rsync,xfsprogs # disks
+packages+=,acl,attr,btrfs-progs,cloud-guest-utils,cryptsetup-bin,e2fsprogs,fdisk,lvm2,parted,prometheus-node-exporter,rsync,xfsprogs # disks
 packages+=,kmod,user-mode-linux # a kernel of their own, where disks are made
 mkdir -p "$state"
 run=$(mktemp -d) # a short path: sockets have at most 108 characters

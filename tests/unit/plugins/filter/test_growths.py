@@ -91,8 +91,8 @@ def test_a_mount_point_is_there_once():
 
 
 def looked_at(available, used, disk=10, **told):
-    """What filesystem_grow saw of a disk of so many GiB."""
-    before = {"disk": disk * GIB, "used": used * GIB, "available": available * GIB}
+    """What filesystem_grow saw of a file system of 10 GiB on a disk of so many."""
+    before = {"disk": disk * GIB, "filesystem": 10 * GIB, "used": used * GIB, "available": available * GIB}
     seen = {"mount": "/srv/data", "outcome": "kept", "disk": "/dev/nvme1n1", "volume_id": "vol-1", "disks": [{}], "before": before, **told}
     return {"one": {"__seen": {"filesystems": [seen]}}}
 
@@ -116,6 +116,12 @@ def test_one_that_has_enough_is_left_alone_unless_it_was_named():
     assert wishes(looked_at(0.9, 9.1), named=False)["wishes"][0]["free_percent"] == 25
     assert wishes(looked_at(1.5, 8.5))["wishes"][0]["free_percent"] == 25
     assert wishes(looked_at(3, 7))["wishes"][0]["percent"] == 20
+
+
+def test_one_that_has_not_all_of_its_disk_yet_is_judged_as_it_will_be():
+    assert wishes(looked_at(0.1, 8.9, disk=20), named=False)["wishes"] == []
+    (wish,) = wishes(looked_at(0.1, 8.9, disk=11), named=False)["wishes"]
+    assert wish == wishes(looked_at(0.1, 8.9))["wishes"][0], "what it is to have does not depend on what it has"
 
 
 def test_what_has_no_one_volume_is_left_out_and_said():
