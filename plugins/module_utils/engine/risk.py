@@ -73,7 +73,8 @@ class Record:
 
     ``up_hours``: watched up without a break, or credited; ``seen_at``: when it last held an instance of ours;
     ``closed_at`` and ``refused_at``: when it was first and last known to be closed, ``None`` when it is open or unknown;
-    ``losses``: times that it went from open to closed; ``expected``: how many there should have been; both fading.
+    ``losses``: times that it went from open to closed; ``expected``: how many there should have been; ``hints``: what AWS's
+    recommendations to leave it count, in losses; all three fading.
     """
 
     up_hours: float = 0.0
@@ -82,6 +83,7 @@ class Record:
     refused_at: float | None = None
     losses: float = 0.0
     expected: float = 0.0
+    hints: float = 0.0
 
 
 NOTHING_KNOWN = Record()
@@ -142,7 +144,8 @@ def learn(
     records = dict(memory.records)
     for pool in records.keys() | held | closed | warned:
         record = records.get(pool, NOTHING_KNOWN)
-        losses, expected = record.losses * fading + WARNING * (pool in warned), record.expected * fading
+        losses, expected = record.losses * fading, record.expected * fading
+        hints = record.hints * fading + WARNING * (pool in warned)
         if pool in closed:
             if record.closed_at is None:
                 known = pool in lost or record.seen_at is not None
@@ -150,16 +153,16 @@ def learn(
                 run = expected_losses(record.up_hours)
                 records[pool] = Record(credit, None, now, now, losses + known, expected + (run if known else 0))
             else:
-                records[pool] = replace(record, refused_at=now, losses=losses, expected=expected)
+                records[pool] = replace(record, refused_at=now, losses=losses, expected=expected, hints=hints)
         elif pool in held:
             up = record.up_hours
             if record.closed_at is None and record.seen_at is None:
                 up = DISCOVERED_HOURS
             elif record.closed_at is None and record.seen_at == memory.at:
                 up += hours
-            records[pool] = Record(up, now, None, None, losses, expected)
-        elif losses != record.losses or expected != record.expected:
-            records[pool] = replace(record, losses=losses, expected=expected)
+            records[pool] = Record(up, now, None, None, losses, expected, hints)
+        elif (losses, expected, hints) != (record.losses, record.expected, record.hints):
+            records[pool] = replace(record, losses=losses, expected=expected, hints=hints)
     return Memory(now, records, _together(memory, held, lost, fading))
 
 
@@ -177,10 +180,11 @@ def _together(
     return pairs
 
 
-def factor(pool: Pool, record: Record) -> float:
-    """How much more (or less) hazardous than usual a pool is, by its own history and by what AWS says of it."""
+def factor(pool: Pool, record: Record, hinted: bool = True) -> float:
+    """How much more (or less) hazardous than usual a pool is, by its own history and by what AWS says of it. ``hinted``: whether its
+    recommendations to leave count."""
     running = expected_losses(record.up_hours) if record.closed_at is None else 0.0
-    own = (PRIOR_LOSSES + record.losses) / (PRIOR_LOSSES + record.expected + running)
+    own = (PRIOR_LOSSES + record.losses + record.hints * hinted) / (PRIOR_LOSSES + record.expected + running)
     if pool.band is not None:
         own *= BAND_FACTORS[pool.band]
     if pool.score is not None:
@@ -190,8 +194,8 @@ def factor(pool: Pool, record: Record) -> float:
     return own
 
 
-def prospects(pools: Iterable[Pool], memory: Memory, now: float, held: Iterable[str]) -> dict[str, Prospect]:
-    """What each pool promises now, by its id."""
+def prospects(pools: Iterable[Pool], memory: Memory, now: float, held: Iterable[str], hinted: bool = True) -> dict[str, Prospect]:
+    """What each pool promises now, by its id. ``hinted``: whether AWS's recommendations to leave count."""
     pools, held = list(pools), set(held)
     opens = {
         pool.id: 1.0 if pool.id in held else open_chance(memory.records.get(pool.id, NOTHING_KNOWN), now)
@@ -208,7 +212,7 @@ def prospects(pools: Iterable[Pool], memory: Memory, now: float, held: Iterable[
         known = record.seen_at is not None or record.closed_at is not None
         up = record.up_hours if known else DISCOVERED_HOURS
         missing, count = closed[pool.zone[:-1]]
-        hazard = base_hazard(up) * factor(pool, record)
+        hazard = base_hazard(up) * factor(pool, record, hinted)
         if count > 1:
             share = (missing - 1 + opens[pool.id]) / (count - 1)
             hazard *= (CALM * SCARCE**share) ** min(1.0, up / SCARCE_HOURS)

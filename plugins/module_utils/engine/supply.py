@@ -110,7 +110,9 @@ def step(seen: Seen, stakes: Stakes) -> Step:
     on_demand = held.pop(None, 0)
     holding = held.keys() | {one.pool for one in seen.instances if one.replaced and one.pool}
     memory = learn(seen.memory, seen.now, holding, seen.lost, seen.refused, seen.warned)
-    promised = prospects(seen.pools, memory, seen.now, holding)
+    # Most recommendations to leave are followed by no interruption: they are weighed where something is sought, and move nothing.
+    sought = sum(held.values()) + min(on_demand, seen.base) < seen.target
+    promised = prospects(seen.pools, memory, seen.now, holding, hinted=sought)
     best = compose(
         [one for one in promised.values() if one.open > 0.5],
         held,

@@ -72,7 +72,7 @@ def test_interrupted_instances_are_replaced_drained_and_the_receipt_goes(web: Pr
 
     assert run.code == 0, run.output
     assert not receipt.exists()
-    assert victim not in targets(web) and len(targets(web)) >= SERVING, "a recommendation alone takes nothing away"
+    assert victim not in targets(web) and len(targets(web)) >= SERVING
     assert members(web) - before, "what replaces it is attached already"
     assert "1 instance told to go by AWS: 1 taken out of their target groups" in run.words
     assert "the risk of their pools rises" in run.words and f"{GONE}: EC2 does not know it" in run.words

@@ -129,16 +129,25 @@ def test_a_dearer_profile_never_expects_less():
     assert expected == sorted(expected) and expected[0] >= 4
 
 
-def test_a_recommendation_to_leave_raises_the_risk_and_moves_nothing_by_itself():
+def test_recommendations_to_leave_move_nothing_by_themselves_however_many_there_are():
     held = seen(some(None, 1), some(A, 3))
-    calm, warned = decide(held, POLICY), decide(replace(held, warned=[A]), POLICY)
+    for _time in range(20):
+        decision = decide(replace(held, warned=[A]), POLICY)
+        assert not decision.acts
+        held = replace(held, memory=decision.memory)
+    assert held.memory.records[A].hints > 5
+
+
+def test_recommendations_to_leave_raise_the_risk_where_something_is_sought():
+    short = seen(some(None, 1), some(A, 2))
+    calm, warned = decide(short, POLICY), decide(replace(short, warned=[A]), POLICY)
     assert warned.prospects[A].hazard > calm.prospects[A].hazard
     assert warned.prospects[B].hazard == calm.prospects[B].hazard
-    assert not warned.acts and warned.memory.records[A].losses > calm.memory.records[A].losses
-    often = held
+    memory = warned.memory
     for _time in range(20):
-        often = replace(often, warned=[A], memory=decide(replace(often, warned=[A]), POLICY).memory)
-    assert decide(often, POLICY).prospects[A].hazard > 2 * calm.prospects[A].hazard
+        memory = decide(replace(short, warned=[A], memory=memory), POLICY).memory
+    later = decide(replace(short, memory=memory), POLICY)
+    assert later.prospects[A].hazard > 2 * calm.prospects[A].hazard and A not in later.moves.spot
 
 
 def test_what_is_carried_for_other_regions_is_no_demand_of_its_own():
