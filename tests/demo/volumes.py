@@ -38,7 +38,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
 from tests.demo.run import DemoError, expect, free_port  # noqa: E402 - the paths above have to be set first
 from tests.hosts.disks import DOCKER_ARGUMENTS, Disks  # noqa: E402 - as above
 from tests.integration.conftest import Sandbox  # noqa: E402 - as above
-from tests.integration.eda.conftest import Listener  # noqa: E402 - as above
+from tests.integration.eda.conftest import ENVIRONMENT, Listener  # noqa: E402 - as above
 
 REGION = "us-east-1"
 CONTAINER = "spot-demo-volumes"
@@ -154,7 +154,7 @@ class Scene:
     def make_host(self) -> None:
         """A host with an empty file system on a volume of 1 GiB."""
         image = self.ec2.describe_images()["Images"][0]["ImageId"]
-        tags = [{"Key": f"spot.platform/{key}", "Value": value} for key, value in (("app", "shop"), ("environment", "demo"))]
+        tags = [{"Key": f"spot.platform/{key}", "Value": value} for key, value in (("app", "shop"), ("environment", ENVIRONMENT))]
         made = self.ec2.run_instances(
             ImageId=image, MinCount=1, MaxCount=1, InstanceType="m5.large", Placement={"AvailabilityZone": f"{REGION}a"},
             TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
@@ -267,9 +267,15 @@ class Scene:
             "instance_id": self.instance, "app_name": "shop", "app_region": REGION, "ansible_host": CONTAINER, "ansible_user": "root",
             "ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3",
         }  # fmt: skip
-        hosts = {"all": {"hosts": {"shop-1": host}, "vars": {"spot_volume_growth": {"max_growth_percent": 1000}}}}
+        settings = {"spot_volume_growth": {"max_growth_percent": 1000}, "spot_prometheus": {"url": f"http://127.0.0.1:{self.prometheus}"}}
+        hosts = {"all": {"hosts": {"shop-1": host}, "vars": settings}}
         (self.listener.inventory / "hosts.yml").write_text(yaml.safe_dump(hosts), encoding="utf-8")
         self.listener.start("spot.platform.volumes", spot_alertmanager_port=self.listener_port, spot_alertmanager_token=TOKEN)
+
+    def play(self, name: str, **variables: str) -> None:
+        """A playbook, as the scheduler runs it."""
+        command = ["ansible-playbook", f"spot.platform.{name}", "-i", str(self.listener.inventory), "-e", json.dumps(variables)]
+        self.run(*command, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_CALLBACKS_ENABLED="spot.platform.activity", **self.sandbox.env)
 
     def write(self) -> None:
         """Start the writer, which fills the disk to a little above what is to be free, and goes on slowly from there."""
@@ -394,11 +400,14 @@ def run(scene: Scene) -> dict[str, Any]:
     now = scene.sandbox.get("/sandbox/clock")["epoch"]
     print(f"  The sandbox's clock goes on to {until}; then the scheduled run comes.", flush=True)
     scene.sandbox.post("/sandbox/clock", advance=max(0.0, datetime.fromisoformat(until).timestamp() - now) + 1)
-    command = ("ansible-playbook", "spot.platform.volume_grow", "-i", str(scene.listener.inventory))
-    scene.run(*command, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_CALLBACKS_ENABLED="spot.platform.activity", **scene.sandbox.env)
+    scene.play("volume_grow")
     expect(scene.size() > sizes[-1], f"it has grown to {scene.size()} GiB", scene.size())
     sizes.append(scene.size())
     wait_for(lambda: scene.alert() is None, "the alert is resolved")
+    report = scene.folder / "volumes.json"
+    scene.play("volume_report", volume_report_file=str(report))
+    (row,) = json.loads(report.read_text("utf-8"))
+    expect(row["id"] == scene.volume and row["size_gib"] == sizes[-1] and row["used_bytes"] > 3 * 1024**3, "the report shows it", row)
     print("\nAll that was written, is it there?", flush=True)
     sh("systemctl stop writer")
     lines = int(sh("wc -l < /root/sums"))
