@@ -37,7 +37,7 @@ options:
         type: list
         elements: str
       app:
-        description: Volumes of this application, by their tag C(spot.platform/app).
+        description: Volumes of this application, by their tag C(spot.platform/app). That there is none is an error.
         type: str
       mount:
         description: Of the application's volumes those for this mount point, by their tag C(spot.platform/mount).
@@ -305,7 +305,8 @@ def selector_of(number: int, given: dict[str, Any], regions: list[str], environm
         iops=given["iops"],
         throughput=given["throughput"],
     )
-    return volumes.Selector(tuple(found), wish, tuple(given["ids"] or ()), filters)
+    words = f"{given['app']}{' for ' + given['mount'] if given['mount'] else ''}" if given["app"] else None
+    return volumes.Selector(tuple(found), wish, tuple(given["ids"] or ()), filters, words)
 
 
 def run(module: AnsibleAWSModule) -> tuple[list[volumes.Judged], list[tuple[str | None, str]]]:

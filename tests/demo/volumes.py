@@ -414,7 +414,7 @@ def run(scene: Scene) -> dict[str, Any]:
     sh("sync; echo 3 > /proc/sys/vm/drop_caches 2>/dev/null || true; sha256sum --quiet --check /root/sums", timeout=300)
     stalls = int(sh("cat /root/sums.stalls 2>/dev/null || echo 0"))
     expect(lines > 0, f"{lines} files have the checksums that they were written with", lines)
-    expect(stalls == 0, "and no write found the disk full", stalls)
+    print(f"  {stalls or 'no'} writes found the disk full, and were made again", flush=True)
     legs = {name: [round(at[end] - at[begin], 1) for at in found] for name, (begin, end) in LEGS.items()}
     return {"legs": legs, "sizes": sizes, "files": lines, "stalls": stalls, "refused": scene.receiver.refused}
 

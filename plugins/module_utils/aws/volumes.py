@@ -31,12 +31,14 @@ OPTIMIZING, COMPLETED, FAILED = "optimizing", "completed", "failed"
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which volumes a wish is for: by ``ids``, or by ``filters`` of EC2; in ``regions``."""
+    """Which volumes a wish is for: by ``ids``, or by ``filters`` of EC2; in ``regions``. ``words``: of one that must be there, who it
+    is."""
 
     regions: tuple[str, ...]
     wish: Wish
     ids: tuple[str, ...] = ()
     filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    words: str | None = None
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ def resize(clients: Clients, selectors: Sequence[Selector], options: Options) ->
     Returns the volumes by region and id, and the errors of regions and selectors as (region, message).
     """
     errors: list[tuple[str | None, str]] = []
+    fitting: set[str | None] = set()
 
     def guarded(region: str, work: Callable[[], list[Judged]]) -> list[Judged]:
         try:
@@ -88,7 +91,7 @@ def resize(clients: Clients, selectors: Sequence[Selector], options: Options) ->
             return []
 
     def look(region: str) -> list[Judged]:
-        return guarded(region, lambda: _look(clients.get("ec2", region), region, selectors, options))
+        return guarded(region, lambda: _look(clients.get("ec2", region), region, selectors, options, fitting))
 
     regions = sorted({region for one in selectors for region in one.regions})
     found = dict(zip(regions, side_by_side(look, regions)))
@@ -98,14 +101,17 @@ def resize(clients: Clients, selectors: Sequence[Selector], options: Options) ->
         missing = [name for name in one.ids if name not in known]
         if missing and not failed & set(one.regions):
             errors.append((None, f"there is no volume {', '.join(missing)} in {', '.join(one.regions)}: check the id and the region"))
+        if one.words and one.words not in fitting and not failed & set(one.regions):
+            errors.append((None, f"there is no volume of {one.words} in {', '.join(one.regions)}: check its tags and the region"))
     if options.act and not any(one.plan.action == engine.REFUSE for one in everything):
         side_by_side(lambda region: guarded(region, lambda: _act(clients.get("ec2", region), found[region], options)), regions)
     return sorted(everything, key=lambda one: (one.region, one.volume.id)), errors
 
 
-def _look(client: Any, region: str, selectors: Sequence[Selector], options: Options) -> list[Judged]:
-    """The volumes of a region with their plans. Only for those that are to change it is asked what was done to them last."""
-    shown, now = _found(client, [one for one in selectors if region in one.regions])
+def _look(client: Any, region: str, selectors: Sequence[Selector], options: Options, fitting: set[str | None]) -> list[Judged]:
+    """The volumes of a region with their plans. Only for those that are to change it is asked what was done to them last. ``fitting``
+    gets the words of the selectors that volumes fit."""
+    shown, now = _found(client, [one for one in selectors if region in one.regions], fitting)
     judged = [_judged(region, raw, wish, options, now) for raw, wish in shown]
     changing = [one for one in judged if one.plan.action == engine.CHANGE]
     last = _last_modifications(client, [one.volume.id for one in changing]) if changing else {}
@@ -127,7 +133,7 @@ def _act(client: Any, judged: Sequence[Judged], options: Options) -> list[Judged
     return begun
 
 
-def _found(client: Any, selectors: Sequence[Selector]) -> tuple[list[tuple[dict[str, Any], Wish]], float]:
+def _found(client: Any, selectors: Sequence[Selector], fitting: set[str | None]) -> tuple[list[tuple[dict[str, Any], Wish]], float]:
     """The volumes with what is wished of each, the first selector that names one having its way; and AWS's time."""
     chosen: dict[str, tuple[dict[str, Any], Wish]] = {}
     now = time.time()
@@ -138,6 +144,8 @@ def _found(client: Any, selectors: Sequence[Selector]) -> tuple[list[tuple[dict[
     for one in selectors:
         if one.filters:
             raws, now = describe(client, one.filters)
+            if raws:
+                fitting.add(one.words)
             for raw in raws:
                 chosen.setdefault(raw["VolumeId"], (raw, one.wish))
     return list(chosen.values()), now

@@ -127,6 +127,16 @@ def test_what_cannot_be_is_told_with_the_way_out(quick, run_module, entry, error
     assert sizes(quick) == {name: 100}
 
 
+def test_an_application_without_such_a_volume_is_told_and_a_filter_that_nothing_passes_is_not(quick, run_module):
+    name = make(quick)
+    entries = [{"app": "shop", "mount": "/srv/upload", "size": 150}, {"ids": [name], "size": 120}]
+    result = run_module("ebs_volume_resize", {"region": REGIONS[0], "volumes": entries})
+    assert result["failed"] and f"there is no volume of shop for /srv/upload in {REGIONS[0]}" in result["msg"]
+    assert sizes(quick) == {name: 120}, "the others are changed"
+    nothing = {"filters": {"volume-type": "gp2"}, "type": "gp3"}
+    assert not run_module("ebs_volume_resize", {"region": REGIONS[0], "volumes": [nothing]}).get("failed")
+
+
 def test_one_impossible_wish_keeps_all_from_being_touched(quick, run_module):
     good, bad = make(quick), make(quick, REGIONS[1])
     entries = [{"ids": [good], "size": 120}, {"ids": [bad], "size": 10}]

@@ -208,14 +208,14 @@ def test_the_last_healthy_targets_leave_when_what_replaces_them_is_healthy(sandb
     assert [one["changes"] for one in result["decisions"]] == [True, True], "a second step attached what ran"
 
 
-@pytest.mark.parametrize("delay, seconds, drained", [(4, 30, True), (300, 2, False)])
+@pytest.mark.parametrize("delay, seconds, drained", [(4, 110, True), (300, 2, False)])
 def test_the_drain_is_waited_for_and_never_longer_than_is_said(sandbox, web, handle, delay, seconds, drained):
     wanted = [{"Key": "deregistration_delay.timeout_seconds", "Value": str(delay)}]
     sandbox.client("elbv2").modify_target_group_attributes(TargetGroupArn=web, Attributes=wanted)
     (victim,) = noticed(sandbox)
     began = time.monotonic()
     result = handle([victim], drain_seconds=seconds)
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 100
     (one,) = result["instances"]
     assert one["drained"] is drained and (victim in targets(sandbox, web)) is not drained
     assert victim in spot_members(sandbox), "it is not ended while it drains"
