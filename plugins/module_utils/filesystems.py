@@ -111,14 +111,17 @@ class Host:
         except OSError:
             return None
 
-    def tool(self, command: Sequence[str]) -> tuple[int, str, str]:
-        """Run a tool. Raises `Trouble` where it is not installed."""
-        name = command[0]
+    def which(self, name: str) -> str:
+        """The path of a tool. Raises `Trouble` where it is not installed."""
         path = self._find(name)
         if not path:
             debian, rpm = PACKAGES[name]
             raise Trouble(f"{name} is not installed: install {debian} (Debian, Ubuntu) or {rpm} (RPM)")
-        return self._run([path] + list(command[1:]), {"LC_ALL": "C", "TMPDIR": "/run"})
+        return path
+
+    def tool(self, command: Sequence[str]) -> tuple[int, str, str]:
+        """Run a tool, with what it writes meanwhile in memory: a file system that is to grow may be full."""
+        return self._run([self.which(command[0])] + list(command[1:]), {"LC_ALL": "C", "TMPDIR": "/run"})
 
     def ask(self, *command: str) -> str:
         """What a tool prints. Raises `Trouble` where it fails."""
@@ -369,6 +372,9 @@ def grow(host: Host, path: str, wish: engine.Wish, act: bool, timeout: float) ->
         return Grown(path, before, None, plan.steps, plan.reasons, plan.problem)
     now, done, reasons, tried = before, [], list(plan.reasons), set()
     try:
+        for step in plan.steps:
+            if step.command:
+                host.which(step.command[0])
         while plan.steps:
             step = plan.steps[0]
             if (step.action, step.device) in tried:

@@ -10,6 +10,7 @@ cat >/etc/systemd/system/agent.service <<END
 DefaultDependencies=no
 After=local-fs.target systemd-udevd.service
 [Service]
+Environment=PYTHONPATH=/code PYTHONPYCACHEPREFIX=/run/pycache
 ExecStart=/usr/bin/python3 $here/agent.py $1
 TasksMax=infinity
 [Install]

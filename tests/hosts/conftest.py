@@ -49,10 +49,11 @@ class Host:
     def __init__(self, folder: Path) -> None:
         self._folder, self._ids = folder, itertools.count()
 
-    def start(self, argv: list[str], text: str = "") -> Running:
+    def start(self, argv: list[str], text: str = "", environment: dict[str, str] | None = None) -> Running:
         """Start a command."""
         path = self._folder / str(next(self._ids))
-        path.with_suffix(".new").write_text(json.dumps({"argv": argv, "input": text}), encoding="utf-8")
+        given = {"argv": argv, "input": text, "environment": environment or {}}
+        path.with_suffix(".new").write_text(json.dumps(given), encoding="utf-8")
         path.with_suffix(".new").rename(path.with_suffix(".command"))
         return Running(argv, path.with_suffix(".result"))
 
@@ -64,9 +65,9 @@ class Host:
 
     def start_module(self, name: str, arguments: dict[str, Any], check: bool = False, tools: str = "") -> Running:
         """Start a module of ours. ``tools``: a folder whose tools it takes before others."""
-        command = ["env", f"PYTHONPATH={CODE}", "PYTHONPYCACHEPREFIX=/run/pycache", f"PATH={tools}:{TOOLS}", "python3"]
         given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}}
-        return self.start([*command, "-m", f"ansible_collections.spot.platform.plugins.modules.{name}"], json.dumps(given))
+        command = ["module", f"ansible_collections.spot.platform.plugins.modules.{name}"]
+        return self.start(command, json.dumps(given), {"PATH": f"{tools}:{TOOLS}"})
 
     def disk(self, size: str) -> Disk:
         """A new disk."""
@@ -100,8 +101,10 @@ class Disk:
 
 CLEAN = f"""
 for mount in $(findmnt --raw --noheadings --output TARGET | sed -n '\\|^/mnt/|p' | tac); do umount --lazy $mount; done
-vgs --noheadings --options vg_name | xargs --no-run-if-empty vgremove --force --yes --quiet
-dmsetup ls --target crypt | sed -n 's/\\t.*//p' | xargs --no-run-if-empty --max-args=1 cryptsetup close
+if [ "$(ls /dev/mapper)" != control ]; then
+    vgs --noheadings --options vg_name | xargs --no-run-if-empty vgremove --force --yes --quiet
+    dmsetup ls --target crypt | sed -n 's/\\t.*//p' | xargs --no-run-if-empty --max-args=1 cryptsetup close
+fi
 losetup --detach-all
 rm -rf {DISKS} /mnt/*
 mkdir -p {DISKS}
