@@ -225,9 +225,13 @@ class _Reader:
         return self._built(told[0])
 
     def _built(self, told: dict[str, Any]) -> engine.Device:
-        parents = tuple(self._built(one) for one in told.get("children") or ())
         name, kind, kernel = told["name"], told["type"], os.path.basename(told["kname"])
-        device = engine.Device(name, kind, int(told["size"]), parents, told["ro"] in (True, "1"))
+        device = engine.Device(name, kind, int(told["size"]), read_only=told["ro"] in (True, "1"))
+        if kind == "lvm":
+            logical = self._logical(name, device.size)
+            return replace(device, logical=logical, parents=tuple(volume.device for volume in logical.volumes))
+        parents = tuple(self._built(one) for one in told.get("children") or ())
+        device = replace(device, parents=parents)
         if not parents:
             serial = told["serial"] or self.host.read(f"/sys/class/block/{kernel}/device/serial")
             return replace(device, volume_id=self._volume_id(serial, kernel), knob=self._knob(name, kernel))
@@ -235,8 +239,6 @@ class _Reader:
             return replace(device, partition=self._partition(kernel, parents[0]))
         if kind == "crypt":
             return replace(device, crypt=self._crypt(name))
-        if kind == "lvm":
-            return replace(device, logical=self._logical(name, device.size))
         return device
 
     def _volume_id(self, serial: str | None, kernel: str) -> str | None:
@@ -284,10 +286,13 @@ class _Reader:
 
     def _logical(self, name: str, size: int) -> engine.LogicalVolume:
         fields = "vg_name,lv_name,lv_attr,segtype,stripes,vg_extent_size"
-        segments = _report(self.host, "lv", "lvs", "--segments", *REPORT, fields, name)
+        segments = _report(self.host, "seg", "lvs", "--segments", *REPORT, fields, name)
         first = segments[0]
         group, extent = first["vg_name"], int(first["vg_extent_size"])
         fields = "pv_name,pe_start,pv_pe_count,pv_pe_alloc_count,pv_mda_count,pv_mda_size"
+        rows = _report(self.host, "pv", "pvs", *REPORT, fields, "--select", f"vg_name={group}")
+        if any(not one["pv_name"].startswith("/dev/") for one in rows):
+            raise Trouble(f"a physical volume of the volume group {group} is missing: bring it back, then vgextend --restoremissing {group}")
         volumes = [
             engine.PhysicalVolume(
                 self.device(one["pv_name"]),
@@ -296,7 +301,7 @@ class _Reader:
                 int(one["pe_start"]),
                 int(one["pv_mda_size"]) if int(one["pv_mda_count"]) > 1 else 0,
             )
-            for one in _report(self.host, "pv", "pvs", *REPORT, fields, "--select", f"vg_name={group}")
+            for one in rows
         ]
         kinds = sorted({one["segtype"] for one in segments})
         plain = first["lv_attr"][0] == "-" and set(kinds) <= {"linear", "striped"}

@@ -20,4 +20,4 @@ systemctl enable --quiet agent.service
 systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty.target \
 	nginx.service systemd-logind.service systemd-timesyncd.service systemd-udev-trigger.service # which would look at a thousand consoles
 printf '%s\n' loop dm-mod dm-crypt dm-thin-pool dm-snapshot >/etc/modules-load.d/disks.conf
-exec linux.uml rootfstype=hostfs rw mem=1536M con=null con0=fd:0,fd:1 init=/sbin/init systemd.unit=multi-user.target quiet
+exec linux.uml rootfstype=hostfs rw mem=2G con=null con0=fd:0,fd:1 init=/sbin/init systemd.unit=multi-user.target quiet

@@ -106,8 +106,9 @@ if [ "$(ls /dev/mapper)" != control ]; then
     dmsetup ls --target crypt | sed -n 's/\\t.*//p' | xargs --no-run-if-empty --max-args=1 cryptsetup close
 fi
 losetup --detach-all
-rm -rf {DISKS} /mnt/*
+rm -rf {DISKS}/* /mnt/*
 mkdir -p {DISKS}
+mountpoint -q {DISKS} || mount -t tmpfs -o size=90% disks {DISKS}
 """
 
 
@@ -117,7 +118,7 @@ def systemd_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         pytest.skip(os.environ.get("SPOT_HOSTS") or "there is no engine: run this by tests/hosts/with_engine.sh")
     folder = tmp_path_factory.mktemp("host")
     docker = ["docker", "run", "--detach", "--name", NAME, "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
-    docker += ["--cap-add=SYS_PTRACE", "--tmpfs=/tmp:rw,exec,size=2g", "--env=TMPDIR=/tmp", f"--volume={folder}:/commands"]
+    docker += ["--cap-add=SYS_PTRACE", "--tmpfs=/tmp:rw,exec,size=3g", "--env=TMPDIR=/tmp", f"--volume={folder}:/commands"]
     docker += [f"--volume={Path(ansible.__file__).parent}:{CODE}/ansible:ro", f"--volume={ROOT}:{OURS}:ro"]
     docker += [os.environ["SPOT_HOST_IMAGE"], f"{OURS}/tests/hosts/boot.sh", "/commands"]
     subprocess.run(["docker", "rm", "--force", NAME], check=False, capture_output=True)

@@ -11,7 +11,7 @@ growth, has its sources here, so that a second run finds nothing to do:
 - LUKS: whole sectors of the mapping, after its header;
 - ext3, ext4: whole blocks, in whole pages, and a last group that holds more than its own metadata (ext2fs_initialize, resize2fs);
 - XFS: whole blocks, and a last allocation group of 64 blocks or more (XFS_MIN_AG_BLOCKS);
-- Btrfs: whole sectors of 4 KiB.
+- Btrfs: whole sectors of 4 KiB, and nothing below 256 MiB (btrfs_ioctl_resize).
 
 It runs on hosts, and therefore on Python 3.7.
 """
@@ -28,6 +28,8 @@ GPT_BACKUP = 33
 """Sectors that growpart leaves free at the end of a disk."""
 MBR_SECTORS = 2**32
 """Sectors that an MBR can address."""
+BTRFS_LEAST = 256 * MIB
+"""What Btrfs lets a device be resized to at least."""
 EXTENDED = ("5", "f", "85")
 """Types of an MBR's extended partitions, which hold the logical ones."""
 GROW_ONLINE = ("ext3", "ext4", "xfs", "btrfs")
@@ -104,7 +106,7 @@ class LogicalVolume:
 
 @dataclass(frozen=True)
 class Device:
-    """A block device on those in ``parents``. ``kind``: as lsblk says. ``knob``: how to make the kernel look for a new size, a
+    """A block device on those in ``parents``, which for a logical volume are all of its group. ``kind``: as lsblk says. ``knob``: how to make the kernel look for a new size, a
     path to write to or a command; none where it looks by itself."""
 
     name: str
@@ -251,7 +253,7 @@ def capacity(kind: str, geometry: Ext | Xfs | None, size: int) -> int:
         rest = blocks % geometry.group
         return (blocks - rest if rest < 64 else blocks) * geometry.block
     if kind == "btrfs":
-        return size - size % 4096
+        return size - size % 4096 if size >= BTRFS_LEAST else 0
     raise ValueError(f"nothing is known of the geometry of {kind}")
 
 
@@ -282,9 +284,8 @@ def _has_superblock(geometry: Ext, group: int) -> bool:
 
 
 def _under(device: Device) -> Iterator[Device]:
-    """A device and what is under it, from the bottom up; under a logical volume is its whole group."""
-    parents = tuple(volume.device for volume in device.logical.volumes) if device.logical else device.parents
-    for parent in parents:
+    """A device and what is under it, from the bottom up."""
+    for parent in device.parents:
         yield from _under(parent)
     yield device
 
@@ -394,19 +395,9 @@ class _Plan:
     def _logical(self, device: Device) -> int:
         logical = device.logical
         if not logical.plain:
-            return self._left_alone(
-                device,
-                [volume.device for volume in logical.volumes],
-                f"{logical.name} is {logical.kind}, and only linear and striped volumes grow here: lvextend {logical.name} by hand",
-            )
-        free = []
-        for volume in logical.volumes:
-            size = self.size(volume.device)
-            extents = max(volume.extents, (size - volume.start - volume.tail) // logical.extent)
-            if extents > volume.extents:
-                name, bytes_now, bytes_then = volume.device.name, volume.extents * logical.extent, extents * logical.extent
-                self._step(PHYSICAL, name, ("pvresize", name), bytes_now, bytes_then, f"{name} has {size} bytes, and its volume group uses {bytes_now}")
-            free.append(extents - volume.used)
+            why = f"{logical.name} is {logical.kind}, and only linear and striped volumes grow here: lvextend {logical.name} by hand"
+            return self._left_alone(device, why, lambda beneath: beneath.free(logical))
+        free = self.free(logical)
         total = sum(free) + sum(volume.used for volume in logical.volumes)
         allowed = int(total * self.wish.share / 100 + 1e-9) - logical.extents
         take = min(_striped(free, logical.stripes), allowed)
@@ -420,15 +411,26 @@ class _Plan:
         self._step(LOGICAL, device.name, ("lvextend", "-l", f"+{take}", logical.name), device.size, after, reason)
         return after
 
+    def free(self, logical: LogicalVolume) -> list[int]:
+        """The extents that will be free on each physical volume of a group."""
+        found = []
+        for volume in logical.volumes:
+            name, size = volume.device.name, self.size(volume.device)
+            extents = max(volume.extents, (size - volume.start - volume.tail) // logical.extent)
+            if extents > volume.extents:
+                before, after = volume.extents * logical.extent, extents * logical.extent
+                self._step(PHYSICAL, name, ("pvresize", name), before, after, f"{name} has {size} bytes, and its volume group uses {before}")
+            found.append(extents - volume.used)
+        return found
+
     def _other(self, device: Device) -> int:
         why = f"{device.name} is of the kind {device.kind}, which does not grow here: grow it by its own tools, then run this again"
-        return self._left_alone(device, device.parents, why)
+        return self._left_alone(device, why, lambda beneath: [beneath.size(parent) for parent in device.parents])
 
-    def _left_alone(self, device: Device, under: Sequence[Device], why: str) -> int:
-        """A device that does not grow: a problem where those under it could."""
+    def _left_alone(self, device: Device, why: str, look: Callable[[_Plan], object]) -> int:
+        """A device that does not grow: a problem where what is under it could."""
         beneath = _Plan(self.wish)
-        for one in under:
-            beneath.size(one)
+        look(beneath)
         if beneath.steps:
             self.problems.append(why)
         return device.size
