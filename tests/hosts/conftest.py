@@ -33,7 +33,7 @@ class Running:
     def over(self) -> bool:
         return self._result.exists()
 
-    def wait(self, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def wait(self, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         until = time.monotonic() + timeout
         while not self.over:
             if time.monotonic() > until:
@@ -57,7 +57,7 @@ class Host:
         path.with_suffix(".new").rename(path.with_suffix(".command"))
         return Running(argv, path.with_suffix(".result"))
 
-    def sh(self, script: str, check: bool = True, timeout: float = 60) -> str:
+    def sh(self, script: str, check: bool = True, timeout: float = 120) -> str:
         """What a script prints."""
         done = self.start(["bash", "-euo", "pipefail", "-c", script]).wait(timeout)
         assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
@@ -68,6 +68,18 @@ class Host:
         given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}}
         command = ["module", f"ansible_collections.spot.platform.plugins.modules.{name}"]
         return self.start(command, json.dumps(given), {"PATH": f"{tools}:{TOOLS}"})
+
+    def ansible(self, module: str, arguments: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
+        """Run a module as ``ansible`` does, which sends it to the host."""
+        variables = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ROOT / "tests/hosts/ssh.py"), "ansible_python_interpreter": "/usr/bin/python3"}
+        command = ["ansible", "all", "--inventory", "host,", "--module-name", module, "--args", json.dumps(arguments), "--extra-vars", json.dumps(variables)]
+        settings = {
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_NOCOLOR": "true",
+            "SPOT_HOST_COMMANDS": str(self._folder),
+        }
+        return subprocess.run([*command, *options], check=False, capture_output=True, text=True, timeout=120, env={**os.environ, **settings})
 
     def disk(self, size: str) -> Disk:
         """A new disk."""
@@ -112,6 +124,10 @@ mountpoint -q {DISKS} || mount -t tmpfs -o size=90% disks {DISKS}
 """
 
 
+def _docker(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", *command], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 @pytest.fixture(scope="session")
 def systemd_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     if os.environ.get("SPOT_HOSTS") or not os.environ.get("SPOT_HOST_IMAGE"):
@@ -121,18 +137,20 @@ def systemd_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     docker += ["--cap-add=SYS_PTRACE", "--tmpfs=/tmp:rw,exec,size=3g", "--env=TMPDIR=/tmp", f"--volume={folder}:/commands"]
     docker += [f"--volume={Path(ansible.__file__).parent}:{CODE}/ansible:ro", f"--volume={ROOT}:{OURS}:ro"]
     docker += [os.environ["SPOT_HOST_IMAGE"], f"{OURS}/tests/hosts/boot.sh", "/commands"]
-    subprocess.run(["docker", "rm", "--force", NAME], check=False, capture_output=True)
+    _docker("rm", "--force", NAME)
     subprocess.run(docker, check=True, capture_output=True, text=True)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while not (folder / "ready").exists():
+            running = _docker("inspect", "--format={{.State.Running}}", NAME).stdout.strip() == "true"
+            if not running:
+                pytest.skip(f"User-mode Linux does not start here: {_docker('logs', '--tail=5', NAME).stdout}")
             if time.monotonic() > until:
-                said = subprocess.run(["docker", "logs", NAME], check=False, capture_output=True, text=True)
-                pytest.fail(f"the host does not boot:\n{said.stdout[-3000:]}{said.stderr[-1000:]}")
-            time.sleep(0.1)
+                pytest.fail(f"the host does not boot:\n{_docker('logs', '--tail=50', NAME).stdout}")
+            time.sleep(0.2)
         yield Host(folder)
     finally:
-        subprocess.run(["docker", "rm", "--force", NAME], check=True, capture_output=True)
+        _docker("rm", "--force", NAME)
 
 
 @pytest.fixture

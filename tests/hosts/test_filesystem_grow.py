@@ -31,7 +31,7 @@ def start(host, *paths: str, check: bool = False, tools: str = "", **more: Any) 
 
 
 def result_of(running: Any) -> dict[str, Any]:
-    done = running.wait(120)
+    done = running.wait()
     try:
         return json.loads(done.stdout)
     except ValueError:
@@ -344,3 +344,16 @@ def test_what_is_left_over_is_no_growth(host):
     script += f"resize2fs {disk.name} >/dev/null 2>&1; dumpe2fs -h {disk.name} 2>/dev/null | sed -n 's/^Block count: *//p'; done"
     found = [int(blocks) * geometry.block for blocks in host.sh(script).split()]
     assert found == [engine.capacity("ext4", geometry, size) for size in sizes]
+
+
+def test_ansible_sends_all_that_the_host_needs(host):
+    disk = host.disk("100M")
+    mount = make(host, disk.name, "ext4")
+    assert "No module named 'boto3'" in host.sh("python3 -c 'import boto3' 2>&1", check=False)
+    for options, told in ((["--check", "--diff"], "CHANGED"), ([], "CHANGED"), ([], "SUCCESS")):
+        if not options:
+            disk.resize("200M")
+        done = host.ansible("spot.platform.filesystem_grow", {"paths": [f"{mount}/"], "size": "200M"}, *options)
+        assert done.returncode == 0 and f"host | {told} =>" in done.stdout, done.stdout + done.stderr
+        assert not options or f'+        "filesystem": {200 * MIB},' in done.stdout
+    assert f'"filesystem": {200 * MIB},' in done.stdout
