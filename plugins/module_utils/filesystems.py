@@ -150,18 +150,18 @@ def mounts(host: Host) -> list[Mount]:
 
 def _plain(text: str) -> str:
     """A field of mountinfo, whose spaces and the like are written octal."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text).encode("latin-1", "replace").decode("utf-8", "replace") if "\\" in text else text
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
 
 
 def mount_of(host: Host, path: str) -> tuple[Mount, list[Mount]]:
-    """The mount on a path, and all mounts of the same file system. Raises `Trouble` where nothing is mounted there."""
-    everything = mounts(host)
-    here = [one for one in everything if one.path == path]
+    """The mount on a path, and all mounts of the same file system that are seen. Raises `Gone` where nothing is mounted there."""
+    everything = {one.path: one for one in mounts(host)}
+    here = everything.get(path)
     if here:
-        return here[-1], [one for one in everything if one.number == here[-1].number and one.kind == here[-1].kind]
+        return here, [one for one in everything.values() if (one.number, one.kind) == (here.number, here.kind)]
     if not os.path.lexists(host.path(path)):
         raise Gone(f"there is no {path}")
-    above = [one.path for one in everything if path.startswith(one.path.rstrip("/") + "/")]
+    above = [one for one in everything if path.startswith(one.rstrip("/") + "/")]
     within = f": it lies on {max(above, key=len)}" if above else ""
     raise Gone(f"nothing is mounted on {path}{within}")
 
@@ -171,7 +171,7 @@ def observe(host: Host, path: str) -> Observed:
     mount, same = mount_of(host, path)
     if mount.kind not in engine.GROW_ONLINE:
         raise Trouble(_unfit(mount))
-    chosen = _via(mount, same)
+    chosen = _via(host, mount, same)
     reader = _Reader(host)
     if mount.kind == "btrfs":
         members, geometry = reader.btrfs(chosen.path), None
@@ -196,9 +196,9 @@ def _unfit(mount: Mount) -> str:
     return f"{mount.path} is {mount.kind}, which cannot grow while it is mounted: {grow}"
 
 
-def _via(mount: Mount, same: Sequence[Mount]) -> Mount:
-    """The mount through which a file system grows: a writable one, best of its root and on the path itself."""
-    return max(same, key=lambda one: (one.writable, one.path == mount.path and os.path.isdir(one.path), one.root == "/"))
+def _via(host: Host, mount: Mount, same: Sequence[Mount]) -> Mount:
+    """The mount through which a file system grows: a writable one, on a folder, best the one that was named."""
+    return max(same, key=lambda one: (one.writable, os.path.isdir(host.path(one.path)), one is mount, one.root == "/"))
 
 
 def _device_name(host: Host, mount: Mount) -> str:
@@ -292,7 +292,8 @@ class _Reader:
         fields = "pv_name,pe_start,pv_pe_count,pv_pe_alloc_count,pv_mda_count,pv_mda_size"
         rows = _report(self.host, "pv", "pvs", *REPORT, fields, "--select", f"vg_name={group}")
         if any(not one["pv_name"].startswith("/dev/") for one in rows):
-            raise Trouble(f"a physical volume of the volume group {group} is missing: bring it back, then vgextend --restoremissing {group}")
+            remedy = f"bring it back, then vgextend --restoremissing {group}"
+            raise Trouble(f"a physical volume of the volume group {group} is missing: {remedy}")
         volumes = [
             engine.PhysicalVolume(
                 self.device(one["pv_name"]),
@@ -383,7 +384,8 @@ def grow(host: Host, path: str, wish: engine.Wish, act: bool, timeout: float) ->
         while plan.steps:
             step = plan.steps[0]
             if (step.action, step.device) in tried:
-                raise Trouble(f"{step.device} has {step.before} bytes and should have {step.after}: the step {step.action} gave no error, and is not done")
+                sizes = f"{step.device} has {step.before} bytes and should have {step.after}"
+                raise Trouble(f"{sizes}: the step {step.action} gave no error, and is not done")
             tried.add((step.action, step.device))
             _act(host, now.system, step, timeout)
             now = _again(host, path, now)
@@ -441,7 +443,8 @@ def _wait(host: Host, disk: engine.Device, wanted: int, timeout: float) -> None:
         if size >= wanted:
             return
         if time.monotonic() >= until:
-            raise Trouble(f"{disk.name} has {size} bytes after {timeout:g} seconds, {wanted} are waited for: see whether its modification has failed")
+            remedy = "see whether its modification has failed"
+            raise Trouble(f"{disk.name} has {size} bytes after {timeout:g} seconds, {wanted} are waited for: {remedy}")
         time.sleep(min(1.0, max(0.0, until - time.monotonic())))
 
 

@@ -189,7 +189,7 @@ def run(module: AnsibleModule) -> list[Grown]:
         raise ValueError("only root may read and grow file systems: set become")
     wish = Wish(given["size"], given["volume_group_percent"], given["key_file"])
     host = Host(
-        lambda command, environment: module.run_command(command, environ_update=environment),
+        lambda command, environment: module.run_command(command, environ_update=environment, data="\n"),  # for whoever asks
         lambda name: module.get_bin_path(name, opt_dirs=["/usr/sbin", "/sbin"]),
     )
     if module.check_mode:

@@ -71,15 +71,17 @@ class Host:
 
     def ansible(self, module: str, arguments: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
         """Run a module as ``ansible`` does, which sends it to the host."""
-        variables = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ROOT / "tests/hosts/ssh.py"), "ansible_python_interpreter": "/usr/bin/python3"}
-        command = ["ansible", "all", "--inventory", "host,", "--module-name", module, "--args", json.dumps(arguments), "--extra-vars", json.dumps(variables)]
+        variables = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ROOT / "tests/hosts/ssh.py")}
+        variables["ansible_python_interpreter"] = "/usr/bin/python3"
+        command = ["ansible", "all", "--inventory", "host,", "--extra-vars", json.dumps(variables), *options]
+        command += ["--module-name", module, "--args", json.dumps(arguments)]
         settings = {
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
             "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_NOCOLOR": "true",
             "SPOT_HOST_COMMANDS": str(self._folder),
         }
-        return subprocess.run([*command, *options], check=False, capture_output=True, text=True, timeout=120, env={**os.environ, **settings})
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env={**os.environ, **settings})
 
     def disk(self, size: str) -> Disk:
         """A new disk."""

@@ -106,8 +106,8 @@ class LogicalVolume:
 
 @dataclass(frozen=True)
 class Device:
-    """A block device on those in ``parents``, which for a logical volume are all of its group. ``kind``: as lsblk says. ``knob``: how to make the kernel look for a new size, a
-    path to write to or a command; none where it looks by itself."""
+    """A block device on those in ``parents``, which for a logical volume are all of its group. ``kind``: as lsblk says. ``knob``: how
+    to make the kernel look for a new size, a path to write to or a command; none where it looks by itself."""
 
     name: str
     kind: str
@@ -311,7 +311,8 @@ class _Plan:
             "xfs": ("xfs_growfs", "-d", system.via),
             "btrfs": ("btrfs", "filesystem", "resize", f"{member.id}:max", system.via),
         }.get(system.kind, ("resize2fs", device.name))
-        self._step(FILESYSTEM, device.name, command, member.size, possible, f"{system.kind} has {member.size} of the {size} bytes of {device.name}")
+        reason = f"{system.kind} has {member.size} of the {size} bytes of {device.name}"
+        self._step(FILESYSTEM, device.name, command, member.size, possible, reason)
 
     def size(self, device: Device) -> int:
         """What a device will have when the steps so far are done."""
@@ -371,7 +372,8 @@ class _Plan:
         if partition.label not in ("gpt", "dos"):
             return f"{disk.name} has a partition table of the kind {partition.label}, and growpart knows GPT and MBR only"
         if _inside(partition):
-            return f"{device.name} is a logical partition within an extended one, which growpart cannot grow: parted {disk.name} resizepart can"
+            remedy = f"parted {disk.name} resizepart can"
+            return f"{device.name} is a logical partition within an extended one, which growpart cannot grow: {remedy}"
         if rest >= FUDGE:
             return (
                 f"{rest} bytes at the end of {disk.name} lie behind {behind[0].node}, and {device.name} cannot have them: "
@@ -403,7 +405,8 @@ class _Plan:
         take = min(_striped(free, logical.stripes), allowed)
         take -= take % logical.stripes
         if sum(free) > 0 and allowed <= 0:
-            self.reasons.append(f"{logical.name} has its {self.wish.share:g} % of the volume group; {sum(free) * logical.extent} bytes stay free")
+            stays = sum(free) * logical.extent
+            self.reasons.append(f"{logical.name} has its {self.wish.share:g} % of the volume group; {stays} bytes stay free")
         if take <= 0:
             return device.size
         after = device.size + take * logical.extent
@@ -419,7 +422,8 @@ class _Plan:
             extents = max(volume.extents, (size - volume.start - volume.tail) // logical.extent)
             if extents > volume.extents:
                 before, after = volume.extents * logical.extent, extents * logical.extent
-                self._step(PHYSICAL, name, ("pvresize", name), before, after, f"{name} has {size} bytes, and its volume group uses {before}")
+                reason = f"{name} has {size} bytes, and its volume group uses {before}"
+                self._step(PHYSICAL, name, ("pvresize", name), before, after, reason)
             found.append(extents - volume.used)
         return found
 
