@@ -35,7 +35,6 @@ PACKAGES = {
     "resize2fs": ("e2fsprogs", "e2fsprogs"),
     "sfdisk": ("fdisk", "util-linux"),
     "xfs_growfs": ("xfsprogs", "xfsprogs"),
-    "xfs_info": ("xfsprogs", "xfsprogs"),
 }
 """The packages of the tools, in Debian and as RPM."""
 NETWORKED = ("nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "lustre", "9p")
@@ -124,10 +123,16 @@ class Host:
         return self._run([self.which(command[0])] + list(command[1:]), {"LC_ALL": "C", "TMPDIR": "/run"})
 
     def ask(self, *command: str) -> str:
-        """What a tool prints. Raises `Trouble` where it fails."""
-        code, out, err = self.tool(command)
-        if code:
-            raise Trouble(_failed(command, code, out, err))
+        """What a tool tells. Raises `Trouble` where it fails.
+
+        Ansible's run_command loses what a command prints in the moment in which it looks whether the command is over: ask again.
+        """
+        for _attempt in range(3):
+            code, out, err = self.tool(command)
+            if code:
+                raise Trouble(_failed(command, code, out, err))
+            if out:
+                break
         return out
 
 
@@ -334,11 +339,11 @@ class _Reader:
 
     def xfs(self, mount: str) -> tuple[int, engine.Xfs]:
         """Size and geometry of XFS."""
-        told = self.host.ask("xfs_info", mount)
+        told = self.host.ask("xfs_growfs", "-n", mount)
         group = re.search(r"agsize=(\d+) blks", told)
         data = re.search(r"^data\s+=\s+bsize=(\d+)\s+blocks=(\d+)", told, re.MULTILINE)
         if not group or not data:
-            raise Trouble(f"xfs_info {mount} does not tell the size of its data: {told[:200]!r}")
+            raise Trouble(f"xfs_growfs -n {mount} does not tell the size of its data: {told[:200]!r}")
         block = int(data.group(1))
         return int(data.group(2)) * block, engine.Xfs(block, int(group.group(1)))
 
@@ -435,7 +440,7 @@ def _wait(host: Host, disk: engine.Device, wanted: int, timeout: float) -> None:
     until = time.monotonic() + timeout
     while True:
         if len(disk.knob) > 1:
-            host.ask(*disk.knob)
+            host.tool(disk.knob)
         elif disk.knob:
             with contextlib.suppress(OSError), open(host.path(disk.knob[0]), "w", encoding="ascii") as knob:
                 knob.write("1")

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env python
 """Stands in for ssh: gives the command of Ansible to the agent of the host, in the folder SPOT_HOST_COMMANDS."""
 
 import json

@@ -15,7 +15,7 @@ from ansible_collections.spot.platform.plugins.module_utils.filesystems import G
 from ansible_collections.spot.platform.plugins.module_utils.growths import result_of
 
 GIB = 1024 * MIB
-XFS_INFO = """\
+XFS = """\
 meta-data=/dev/nvme1n1p1         isize=512    agcount=4, agsize=655360 blks
 data     =                       bsize=4096   blocks={blocks}, imaxpct=25
 """
@@ -72,7 +72,7 @@ def ec2(tmp_path):
     outputs = {
         "lsblk": lsblk(node("/dev/nvme1n1p1", "part", size * 512, [disk])),
         "sfdisk --json /dev/nvme1n1": table("/dev/nvme1n1", (2048, size)),
-        "xfs_info /srv": XFS_INFO.format(blocks=size // 8),
+        "xfs_growfs -n /srv": XFS.format(blocks=size // 8),
     }
     host = Ec2(tmp_path, outputs)
     host.write("proc/self/mountinfo", mounted())
@@ -94,7 +94,7 @@ def test_from_a_mount_point_to_the_volume_by_the_serial_number(ec2):
     assert (told["device"], told["disk"], told["volume_id"]) == ("/dev/nvme1n1p1", "/dev/nvme1n1", "vol-0123456789abcdef0")
     assert [step["action"] for step in told["steps"]] == ["partition", "filesystem"] and told["outcome"] == "changed"
     assert told["before"]["disk"] == 20 * GIB and told["after"]["partition"] == 20 * GIB - MIB - 33 * 512
-    assert not any(command.startswith(("growpart", "xfs_growfs")) for command in ec2.done)
+    assert not any(command.startswith(("growpart", "xfs_growfs -d")) for command in ec2.done)
 
 
 def test_where_lsblk_has_no_serial_number_the_kernel_or_the_link_of_udev_tells_the_volume(ec2):
@@ -111,7 +111,7 @@ def test_where_lsblk_has_no_serial_number_the_kernel_or_the_link_of_udev_tells_t
 
 def test_a_disk_of_xen_has_no_volume_and_old_lsblk_tells_numbers_as_text(ec2):
     disk = {**node("/dev/xvdf", "disk", str(20 * GIB)), "ro": "0"}
-    ec2.outputs = {"lsblk": lsblk(disk), "xfs_info /srv": XFS_INFO.format(blocks=10 * GIB // 4096)}
+    ec2.outputs = {"lsblk": lsblk(disk), "xfs_growfs -n /srv": XFS.format(blocks=10 * GIB // 4096)}
     ec2.write("sys/dev/block/202:80/uevent", "DEVNAME=xvdf\n")
     ec2.write("proc/self/mountinfo", mounted("99 1 202:80 / /srv rw - xfs /dev/xvdf rw"))
     (told,) = result_of([plan(ec2)], acted=False)["filesystems"]
@@ -137,10 +137,10 @@ def grow_really(ec2, growpart=(0, "CHANGED: ...", ""), resize=(0, "", "")):
         return growpart
 
     def filesystem():
-        ec2.outputs["xfs_info /srv"] = XFS_INFO.format(blocks=size // 8)
+        ec2.outputs["xfs_growfs -n /srv"] = XFS.format(blocks=size // 8)
         return resize
 
-    ec2.outputs.update({"growpart": partition, "xfs_growfs": filesystem})
+    ec2.outputs.update({"growpart": partition, "xfs_growfs -d": filesystem})
     return grow(ec2, "/srv", Wish(), True, 0)
 
 
@@ -161,6 +161,12 @@ def test_that_growpart_finds_nothing_to_do_is_no_failure_where_it_is_so(ec2):
     assert not grow_really(ec2, growpart=(1, "NOCHANGE: partition 1 is size 1", "")).error
 
 
+def test_a_tool_that_says_it_is_done_and_is_not_is_found_out(ec2):
+    ec2.outputs["growpart"] = (0, "CHANGED: ...", "")
+    failed = grow(ec2, "/srv", Wish(), True, 0)
+    assert "/dev/nvme1n1p1 has" in failed.error and "the step partition gave no error, and is not done" in failed.error
+
+
 def test_a_tool_that_fails_is_told_with_its_words_and_what_was_done_before(ec2):
     result = result_of([grow_really(ec2, growpart=(2, "FAILED: disk is odd", ""))], acted=True)
     assert result["errors"] == [{"mount": "/srv", "message": "growpart /dev/nvme1n1 1 failed with exit code 2: FAILED: disk is odd"}]
@@ -175,7 +181,7 @@ def test_another_file_system_on_the_mount_point_is_not_touched(ec2):
 
     ec2.outputs["growpart"] = partition
     failed = grow(ec2, "/srv", Wish(), True, 0)
-    assert "another file system is mounted on /srv now" in failed.error and not any(said.startswith("xfs_growfs") for said in ec2.done)
+    assert "another file system is mounted on /srv now" in failed.error and not any(said.startswith("xfs_growfs -d") for said in ec2.done)
 
 
 @pytest.mark.parametrize(
@@ -197,9 +203,10 @@ def test_what_is_mounted_and_cannot_grow_is_refused(ec2, line, said):
 
 
 def test_of_several_mounts_the_last_one_is_seen_and_a_writable_one_is_used(ec2):
-    lines = ["98 1 259:7 / /srv rw - ext4 /dev/nvme7n1 rw", "99 1 259:1 /in /srv ro - xfs /dev/nvme1n1p1 rw", "97 1 259:1 / /mnt/a\\040b rw - xfs /dev/nvme1n1p1 rw"]
+    hidden, bound = "98 1 259:7 / /srv rw - ext4 /dev/nvme7n1 rw", "99 1 259:1 /in /srv ro - xfs /dev/nvme1n1p1 rw"
+    lines = [hidden, bound, "97 1 259:1 / /mnt/a\\040b rw - xfs /dev/nvme1n1p1 rw"]
     ec2.write("proc/self/mountinfo", mounted("\n".join(lines)))
-    ec2.outputs["xfs_info /mnt/a b"] = ec2.outputs["xfs_info /srv"]
+    ec2.outputs["xfs_growfs -n /mnt/a b"] = ec2.outputs["xfs_growfs -n /srv"]
     assert mounts(ec2)[-1].path == "/mnt/a b"
     assert plan(ec2).steps[-1].command == ("xfs_growfs", "-d", "/mnt/a b")
     ec2.write("proc/self/mountinfo", mounted(lines[1]))
@@ -217,9 +224,15 @@ def test_a_btrfs_that_misses_a_disk_is_refused(ec2):
 def test_a_missing_tool_is_named_with_its_packages(ec2, tmp_path):
     with pytest.raises(Trouble, match=r"lsblk is not installed: install util-linux \(Debian, Ubuntu\) or util-linux \(RPM\)"):
         observe(Ec2(tmp_path, {}, missing=["lsblk"]), "/srv")
-    poor = Ec2(tmp_path, ec2.outputs, missing=["xfs_growfs"])
-    assert "xfs_growfs is not installed: install xfsprogs" in grow(poor, "/srv", Wish(), True, 0).error
-    assert not any(said.startswith("growpart") for said in poor.done)
+    poor = Ec2(tmp_path, ec2.outputs, missing=["growpart"])
+    assert "growpart is not installed: install cloud-guest-utils (Debian" in grow(poor, "/srv", Wish(), True, 0).error
+    assert not any(said.startswith("xfs_growfs -d") for said in poor.done)
+
+
+def test_a_tool_whose_output_was_lost_is_asked_again(ec2):
+    said = iter(["", json.dumps(ec2.outputs["lsblk"])])
+    ec2.outputs["lsblk"] = lambda: next(said)
+    assert len(plan(ec2).steps) == 2
 
 
 @pytest.mark.parametrize("text", ["", "lsblk: unknown column", "["])
@@ -234,7 +247,14 @@ def test_a_partition_that_the_table_does_not_know_is_refused(ec2):
 
 
 LVS = {"vg_name": "shop", "lv_name": "data", "lv_attr": "-wi-ao----", "segtype": "linear", "stripes": "1", "vg_extent_size": "4194304"}
-PV = {"pv_name": "/dev/nvme1n1p1", "pe_start": "1048576", "pv_pe_count": "2559", "pv_pe_alloc_count": "2559", "pv_mda_count": "1", "pv_mda_size": "1044480"}
+PV = {
+    "pv_name": "/dev/nvme1n1p1",
+    "pe_start": "1048576",
+    "pv_pe_count": "2559",
+    "pv_pe_alloc_count": "2559",
+    "pv_mda_count": "1",
+    "pv_mda_size": "1044480",
+}
 
 
 def with_lvm(ec2, **lvs):
@@ -246,7 +266,7 @@ def with_lvm(ec2, **lvs):
         "lvs": {"report": [{"seg": [{**LVS, **lvs}]}]},
         "pvs": {"report": [{"pv": [PV]}]},
         **ec2.outputs,
-        "xfs_info /srv": XFS_INFO.format(blocks=2559 * 1024),
+        "xfs_growfs -n /srv": XFS.format(blocks=2559 * 1024),
     }
     ec2.write("sys/dev/block/253:0/uevent", "DEVNAME=dm-0\n")
     ec2.write("proc/self/mountinfo", mounted("99 1 253:0 / /srv rw - xfs /dev/mapper/shop-data rw"))
@@ -259,7 +279,9 @@ def test_a_logical_volume_is_read_with_all_its_group(ec2):
     assert grown.steps[2].command == ("lvextend", "-l", "+2560", "shop/data") and not grown.problem
 
 
-@pytest.mark.parametrize("lvs", [{"segtype": "thin", "lv_attr": "Vwi-aotz--"}, {"lv_attr": "owi-aos---"}, {"segtype": "raid1", "lv_attr": "rwi-aor---"}])
+@pytest.mark.parametrize(
+    "lvs", [{"segtype": "thin", "lv_attr": "Vwi-aotz--"}, {"lv_attr": "owi-aos---"}, {"segtype": "raid1", "lv_attr": "rwi-aor---"}]
+)
 def test_volumes_of_other_kinds_are_refused(ec2, lvs):
     with_lvm(ec2, **lvs)
     assert "only linear and striped volumes grow here" in plan(ec2).problem
@@ -298,7 +320,7 @@ def test_a_mapping_of_luks_is_read_and_without_its_key_the_way_out_is_named(ec2)
     ec2.outputs["lsblk"] = lsblk(node("/dev/mapper/safe", "crypt", 9 * GIB, [under], kernel="/dev/dm-1"))
     ec2.outputs.update({"cryptsetup status safe": STATUS, "cryptsetup resize": (2, "", "Nothing to read on input.")})
     ec2.outputs["sfdisk --json /dev/nvme1n1"] = table("/dev/nvme1n1", (2048, under["size"] // 512), (30 * GIB // 512, 2048))
-    ec2.outputs["xfs_info /srv"] = XFS_INFO.format(blocks=9 * GIB // 4096)
+    ec2.outputs["xfs_growfs -n /srv"] = XFS.format(blocks=9 * GIB // 4096)
     ec2.outputs["growpart"] = (1, "NOCHANGE", "")
     assert plan(ec2).before.system.members[0].device.crypt == Crypt("safe", "LUKS2", 32768 * 512, 4096)
     ec2.outputs["sfdisk --json /dev/nvme1n1"] = table("/dev/nvme1n1", (2048, 20 * GIB // 512 - 2048 - 33))
