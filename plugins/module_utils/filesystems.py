@@ -35,7 +35,6 @@ PACKAGES = {
     "resize2fs": ("e2fsprogs", "e2fsprogs"),
     "sfdisk": ("fdisk", "util-linux"),
     "xfs_growfs": ("xfsprogs", "xfsprogs"),
-    "xfs_info": ("xfsprogs", "xfsprogs"),
 }
 """The packages of the tools, in Debian and as RPM."""
 NETWORKED = ("nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "lustre", "9p")
@@ -113,20 +112,29 @@ class Host:
         except OSError:
             return None
 
-    def tool(self, command: Sequence[str]) -> tuple[int, str, str]:
-        """Run a tool. Raises `Trouble` where it is not installed."""
-        name = command[0]
+    def which(self, name: str) -> str:
+        """The path of a tool. Raises `Trouble` where it is not installed."""
         path = self._find(name)
         if not path:
             debian, rpm = PACKAGES[name]
             raise Trouble(f"{name} is not installed: install {debian} (Debian, Ubuntu) or {rpm} (RPM)")
-        return self._run([path] + list(command[1:]), {"LC_ALL": "C", "TMPDIR": "/run"})
+        return path
+
+    def tool(self, command: Sequence[str]) -> tuple[int, str, str]:
+        """Run a tool, with what it writes meanwhile in memory: a file system that is to grow may be full."""
+        return self._run([self.which(command[0])] + list(command[1:]), {"LC_ALL": "C", "TMPDIR": "/run"})
 
     def ask(self, *command: str) -> str:
-        """What a tool prints. Raises `Trouble` where it fails."""
-        code, out, err = self.tool(command)
-        if code:
-            raise Trouble(_failed(command, code, out, err))
+        """What a tool tells. Raises `Trouble` where it fails.
+
+        Ansible's run_command loses what a command prints in the moment in which it looks whether the command is over: ask again.
+        """
+        for _attempt in range(3):
+            code, out, err = self.tool(command)
+            if code:
+                raise Trouble(_failed(command, code, out, err))
+            if out:
+                break
         return out
 
 
@@ -149,18 +157,18 @@ def mounts(host: Host) -> list[Mount]:
 
 def _plain(text: str) -> str:
     """A field of mountinfo, whose spaces and the like are written octal."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text).encode("latin-1", "replace").decode("utf-8", "replace") if "\\" in text else text
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
 
 
 def mount_of(host: Host, path: str) -> tuple[Mount, list[Mount]]:
-    """The mount on a path, and all mounts of the same file system. Raises `Trouble` where nothing is mounted there."""
-    everything = mounts(host)
-    here = [one for one in everything if one.path == path]
+    """The mount on a path, and all mounts of the same file system that are seen. Raises `Gone` where nothing is mounted there."""
+    everything = {one.path: one for one in mounts(host)}
+    here = everything.get(path)
     if here:
-        return here[-1], [one for one in everything if one.number == here[-1].number and one.kind == here[-1].kind]
+        return here, [one for one in everything.values() if (one.number, one.kind) == (here.number, here.kind)]
     if not os.path.lexists(host.path(path)):
         raise Gone(f"there is no {path}")
-    above = [one.path for one in everything if path.startswith(one.path.rstrip("/") + "/")]
+    above = [one for one in everything if path.startswith(one.rstrip("/") + "/")]
     within = f": it lies on {max(above, key=len)}" if above else ""
     raise Gone(f"nothing is mounted on {path}{within}")
 
@@ -170,7 +178,7 @@ def observe(host: Host, path: str) -> Observed:
     mount, same = mount_of(host, path)
     if mount.kind not in engine.GROW_ONLINE:
         raise Trouble(_unfit(mount))
-    chosen = _via(mount, same)
+    chosen = _via(host, mount, same)
     reader = _Reader(host)
     if mount.kind == "btrfs":
         members, geometry = reader.btrfs(chosen.path), None
@@ -196,9 +204,9 @@ def _unfit(mount: Mount) -> str:
     return f"{mount.path} is {mount.kind}, which cannot grow while it is mounted: {grow}"
 
 
-def _via(mount: Mount, same: Sequence[Mount]) -> Mount:
-    """The mount through which a file system grows: a writable one, best of its root and on the path itself."""
-    return max(same, key=lambda one: (one.writable, one.path == mount.path and os.path.isdir(one.path), one.root == "/"))
+def _via(host: Host, mount: Mount, same: Sequence[Mount]) -> Mount:
+    """The mount through which a file system grows: a writable one, on a folder, best the one that was named."""
+    return max(same, key=lambda one: (one.writable, os.path.isdir(host.path(one.path)), one is mount, one.root == "/"))
 
 
 def _device_name(host: Host, mount: Mount) -> str:
@@ -225,9 +233,13 @@ class _Reader:
         return self._built(told[0])
 
     def _built(self, told: dict[str, Any]) -> engine.Device:
-        parents = tuple(self._built(one) for one in told.get("children") or ())
         name, kind, kernel = told["name"], told["type"], os.path.basename(told["kname"])
-        device = engine.Device(name, kind, int(told["size"]), parents, told["ro"] in (True, "1"))
+        device = engine.Device(name, kind, int(told["size"]), read_only=told["ro"] in (True, "1"))
+        if kind == "lvm":
+            logical = self._logical(name, device.size)
+            return replace(device, logical=logical, parents=tuple(volume.device for volume in logical.volumes))
+        parents = tuple(self._built(one) for one in told.get("children") or ())
+        device = replace(device, parents=parents)
         if not parents:
             serial = told["serial"] or self.host.read(f"/sys/class/block/{kernel}/device/serial")
             return replace(device, volume_id=self._volume_id(serial, kernel), knob=self._knob(name, kernel))
@@ -235,8 +247,6 @@ class _Reader:
             return replace(device, partition=self._partition(kernel, parents[0]))
         if kind == "crypt":
             return replace(device, crypt=self._crypt(name))
-        if kind == "lvm":
-            return replace(device, logical=self._logical(name, device.size))
         return device
 
     def _volume_id(self, serial: str | None, kernel: str) -> str | None:
@@ -284,10 +294,14 @@ class _Reader:
 
     def _logical(self, name: str, size: int) -> engine.LogicalVolume:
         fields = "vg_name,lv_name,lv_attr,segtype,stripes,vg_extent_size"
-        segments = _report(self.host, "lv", "lvs", "--segments", *REPORT, fields, name)
+        segments = _report(self.host, "seg", "lvs", "--segments", *REPORT, fields, name)
         first = segments[0]
         group, extent = first["vg_name"], int(first["vg_extent_size"])
         fields = "pv_name,pe_start,pv_pe_count,pv_pe_alloc_count,pv_mda_count,pv_mda_size"
+        rows = _report(self.host, "pv", "pvs", *REPORT, fields, "--select", f"vg_name={group}")
+        if any(not one["pv_name"].startswith("/dev/") for one in rows):
+            remedy = f"bring it back, then vgextend --restoremissing {group}"
+            raise Trouble(f"a physical volume of the volume group {group} is missing: {remedy}")
         volumes = [
             engine.PhysicalVolume(
                 self.device(one["pv_name"]),
@@ -296,7 +310,7 @@ class _Reader:
                 int(one["pe_start"]),
                 int(one["pv_mda_size"]) if int(one["pv_mda_count"]) > 1 else 0,
             )
-            for one in _report(self.host, "pv", "pvs", *REPORT, fields, "--select", f"vg_name={group}")
+            for one in rows
         ]
         kinds = sorted({one["segtype"] for one in segments})
         plain = first["lv_attr"][0] == "-" and set(kinds) <= {"linear", "striped"}
@@ -328,11 +342,11 @@ class _Reader:
 
     def xfs(self, mount: str) -> tuple[int, engine.Xfs]:
         """Size and geometry of XFS."""
-        told = self.host.ask("xfs_info", mount)
+        told = self.host.ask("xfs_growfs", "-n", mount)
         group = re.search(r"agsize=(\d+) blks", told)
         data = re.search(r"^data\s+=\s+bsize=(\d+)\s+blocks=(\d+)", told, re.MULTILINE)
         if not group or not data:
-            raise Trouble(f"xfs_info {mount} does not tell the size of its data: {told[:200]!r}")
+            raise Trouble(f"xfs_growfs -n {mount} does not tell the size of its data: {told[:200]!r}")
         block = int(data.group(1))
         return int(data.group(2)) * block, engine.Xfs(block, int(group.group(1)))
 
@@ -372,10 +386,14 @@ def grow(host: Host, path: str, wish: engine.Wish, act: bool, timeout: float) ->
         return Grown(path, before, None, plan.steps, plan.reasons, plan.problem)
     now, done, reasons, tried = before, [], list(plan.reasons), set()
     try:
+        for step in plan.steps:
+            if step.command:
+                host.which(step.command[0])
         while plan.steps:
             step = plan.steps[0]
             if (step.action, step.device) in tried:
-                raise Trouble(f"{step.device} has {step.before} bytes and should have {step.after}: the step {step.action} gave no error, and is not done")
+                sizes = f"{step.device} has {step.before} bytes and should have {step.after}"
+                raise Trouble(f"{sizes}: the step {step.action} gave no error, and is not done")
             tried.add((step.action, step.device))
             _act(host, now.system, step, timeout)
             now = _again(host, path, now)
@@ -425,7 +443,7 @@ def _wait(host: Host, disk: engine.Device, wanted: int, timeout: float) -> None:
     until = time.monotonic() + timeout
     while True:
         if len(disk.knob) > 1:
-            host.ask(*disk.knob)
+            host.tool(disk.knob)
         elif disk.knob:
             with contextlib.suppress(OSError), open(host.path(disk.knob[0]), "w", encoding="ascii") as knob:
                 knob.write("1")
@@ -433,7 +451,8 @@ def _wait(host: Host, disk: engine.Device, wanted: int, timeout: float) -> None:
         if size >= wanted:
             return
         if time.monotonic() >= until:
-            raise Trouble(f"{disk.name} has {size} bytes after {timeout:g} seconds, {wanted} are waited for: see whether its modification has failed")
+            remedy = "see whether its modification has failed"
+            raise Trouble(f"{disk.name} has {size} bytes after {timeout:g} seconds, {wanted} are waited for: {remedy}")
         time.sleep(min(1.0, max(0.0, until - time.monotonic())))
 
 

@@ -20,7 +20,7 @@ description:
     RV(alert) is true.
   - EBS tells of the last modification of a volume only, so the module keeps the times of the last four in the volume's tag
     C(spot.platform/modified).
-  - The file system on the volume grows afterwards, on the host.
+  - The file system on the volume grows afterwards, on the host, by M(spot.platform.filesystem_grow).
 author:
   - The spot.platform developers (@spot-platform)
 options:

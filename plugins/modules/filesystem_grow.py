@@ -190,6 +190,7 @@ def run(module: AnsibleModule) -> list[Grown]:
     if os.geteuid() != 0:
         raise ValueError("only root may read and grow file systems: set become")
     wish = Wish(given["size"], given["volume_group_percent"], given["key_file"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a tool that asks for a key or an answer gets none, and does not wait
     host = Host(
         lambda command, environment: module.run_command(command, environ_update=environment),
         lambda name: module.get_bin_path(name, opt_dirs=["/usr/sbin", "/sbin"]),

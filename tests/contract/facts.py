@@ -80,7 +80,7 @@ def argument_spec(options: dict[str, Any]) -> dict[str, Any]:
     return spec
 
 
-SAMPLES = {"int": 1, "float": 1.0, "bool": True, "list": [], "dict": {}, "path": "x", "raw": "x", "json": "{}"}
+SAMPLES = {"bytes": "1G", "int": 1, "float": 1.0, "bool": True, "list": [], "dict": {}, "path": "x", "raw": "x", "json": "{}"}
 
 
 def without_templates(value: Any, option: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ class Running:
     def over(self) -> bool:
         return self._result.exists()
 
-    def wait(self, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def wait(self, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         until = time.monotonic() + timeout
         while not self.over:
             if time.monotonic() > until:
@@ -49,14 +49,15 @@ class Host:
     def __init__(self, folder: Path) -> None:
         self._folder, self._ids = folder, itertools.count()
 
-    def start(self, argv: list[str], text: str = "") -> Running:
+    def start(self, argv: list[str], text: str = "", environment: dict[str, str] | None = None) -> Running:
         """Start a command."""
         path = self._folder / str(next(self._ids))
-        path.with_suffix(".new").write_text(json.dumps({"argv": argv, "input": text}), encoding="utf-8")
+        given = {"argv": argv, "input": text, "environment": environment or {}}
+        path.with_suffix(".new").write_text(json.dumps(given), encoding="utf-8")
         path.with_suffix(".new").rename(path.with_suffix(".command"))
         return Running(argv, path.with_suffix(".result"))
 
-    def sh(self, script: str, check: bool = True, timeout: float = 60) -> str:
+    def sh(self, script: str, check: bool = True, timeout: float = 120) -> str:
         """What a script prints."""
         done = self.start(["bash", "-euo", "pipefail", "-c", script]).wait(timeout)
         assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
@@ -64,9 +65,23 @@ class Host:
 
     def start_module(self, name: str, arguments: dict[str, Any], check: bool = False, tools: str = "") -> Running:
         """Start a module of ours. ``tools``: a folder whose tools it takes before others."""
-        command = ["env", f"PYTHONPATH={CODE}", "PYTHONPYCACHEPREFIX=/run/pycache", f"PATH={tools}:{TOOLS}", "python3"]
         given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}}
-        return self.start([*command, "-m", f"ansible_collections.spot.platform.plugins.modules.{name}"], json.dumps(given))
+        command = ["module", f"ansible_collections.spot.platform.plugins.modules.{name}"]
+        return self.start(command, json.dumps(given), {"PATH": f"{tools}:{TOOLS}"})
+
+    def ansible(self, module: str, arguments: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
+        """Run a module as ``ansible`` does, which sends it to the host."""
+        variables = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ROOT / "tests/hosts/ssh.py")}
+        variables["ansible_python_interpreter"] = "/usr/bin/python3"
+        command = ["ansible", "all", "--inventory", "host,", "--extra-vars", json.dumps(variables), *options]
+        command += ["--module-name", module, "--args", json.dumps(arguments)]
+        settings = {
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+            "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_NOCOLOR": "true",
+            "SPOT_HOST_COMMANDS": str(self._folder),
+        }
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env={**os.environ, **settings})
 
     def disk(self, size: str) -> Disk:
         """A new disk."""
@@ -100,12 +115,19 @@ class Disk:
 
 CLEAN = f"""
 for mount in $(findmnt --raw --noheadings --output TARGET | sed -n '\\|^/mnt/|p' | tac); do umount --lazy $mount; done
-vgs --noheadings --options vg_name | xargs --no-run-if-empty vgremove --force --yes --quiet
-dmsetup ls --target crypt | sed -n 's/\\t.*//p' | xargs --no-run-if-empty --max-args=1 cryptsetup close
+if [ "$(ls /dev/mapper)" != control ]; then
+    vgs --noheadings --options vg_name | xargs --no-run-if-empty vgremove --force --yes --quiet
+    dmsetup ls --target crypt | sed -n 's/\\t.*//p' | xargs --no-run-if-empty --max-args=1 cryptsetup close
+fi
 losetup --detach-all
-rm -rf {DISKS} /mnt/*
+rm -rf {DISKS}/* /mnt/*
 mkdir -p {DISKS}
+mountpoint -q {DISKS} || mount -t tmpfs -o size=90% disks {DISKS}
 """
+
+
+def _docker(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", *command], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 @pytest.fixture(scope="session")
@@ -114,21 +136,23 @@ def systemd_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         pytest.skip(os.environ.get("SPOT_HOSTS") or "there is no engine: run this by tests/hosts/with_engine.sh")
     folder = tmp_path_factory.mktemp("host")
     docker = ["docker", "run", "--detach", "--name", NAME, "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
-    docker += ["--cap-add=SYS_PTRACE", "--tmpfs=/tmp:rw,exec,size=2g", "--env=TMPDIR=/tmp", f"--volume={folder}:/commands"]
+    docker += ["--cap-add=SYS_PTRACE", "--tmpfs=/tmp:rw,exec,size=3g", "--env=TMPDIR=/tmp", f"--volume={folder}:/commands"]
     docker += [f"--volume={Path(ansible.__file__).parent}:{CODE}/ansible:ro", f"--volume={ROOT}:{OURS}:ro"]
     docker += [os.environ["SPOT_HOST_IMAGE"], f"{OURS}/tests/hosts/boot.sh", "/commands"]
-    subprocess.run(["docker", "rm", "--force", NAME], check=False, capture_output=True)
+    _docker("rm", "--force", NAME)
     subprocess.run(docker, check=True, capture_output=True, text=True)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while not (folder / "ready").exists():
+            running = _docker("inspect", "--format={{.State.Running}}", NAME).stdout.strip() == "true"
+            if not running:
+                pytest.skip(f"User-mode Linux does not start here: {_docker('logs', '--tail=5', NAME).stdout}")
             if time.monotonic() > until:
-                said = subprocess.run(["docker", "logs", NAME], check=False, capture_output=True, text=True)
-                pytest.fail(f"the host does not boot:\n{said.stdout[-3000:]}{said.stderr[-1000:]}")
-            time.sleep(0.1)
+                pytest.fail(f"the host does not boot:\n{_docker('logs', '--tail=50', NAME).stdout}")
+            time.sleep(0.2)
         yield Host(folder)
     finally:
-        subprocess.run(["docker", "rm", "--force", NAME], check=True, capture_output=True)
+        _docker("rm", "--force", NAME)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ IMPURE = {
     "asyncio", "boto3", "botocore", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random",
     "secrets", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
+ON_HOSTS = {"filesystem_grow"}
+"""Modules that run on hosts, where Python may be as old as ansible-core 2.17 allows on targets, and has no packages of ours."""
 IMPURE_CALLS = {"open", "input", "print", "now", "utcnow", "today", "exec", "eval"}
 
 
@@ -62,3 +64,28 @@ def test_nothing_imports_modules(path):
 def test_module_utils_import_no_other_plugins_of_ours(path):
     ours = [name for name in imports(path) if name.startswith(OURS)]
     assert all(name.startswith(f"{OURS}.module_utils") for name in ours), ours
+
+
+def shipped(path: Path) -> set[Path]:
+    """A module with all that it takes along of ours."""
+    found = {path}
+    for name in imports(path):
+        parts = name.split(".")[4:] if name.startswith(f"{OURS}.") else []
+        for depth in range(1, len(parts) + 1):
+            file = PLUGINS.joinpath(*parts[:depth]).with_suffix(".py")
+            if file.is_file() and file not in found:
+                found |= shipped(file)
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(ON_HOSTS))
+def test_what_runs_on_hosts_needs_python_3_7_and_nothing_else(module):
+    files = shipped(PLUGINS / "modules" / f"{module}.py")
+    assert len(files) > 3
+    for path in files:
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 7))
+        assert "slots=True" not in path.read_text(encoding="utf-8"), f"{path.name}: dataclasses have no slots before Python 3.10"
+        for name in imports(path):
+            top = name.split(".", 1)[0]
+            allowed = name.startswith((f"{OURS}.", "ansible.module_utils.")) or top in sys.stdlib_module_names
+            assert allowed, f"{path.name} imports {name}, which hosts do not have"

@@ -11,7 +11,7 @@ growth, has its sources here, so that a second run finds nothing to do:
 - LUKS: whole sectors of the mapping, after its header;
 - ext3, ext4: whole blocks, in whole pages, and a last group that holds more than its own metadata (ext2fs_initialize, resize2fs);
 - XFS: whole blocks, and a last allocation group of 64 blocks or more (XFS_MIN_AG_BLOCKS);
-- Btrfs: whole sectors of 4 KiB.
+- Btrfs: whole sectors of 4 KiB, and nothing below 256 MiB (btrfs_ioctl_resize).
 
 It runs on hosts, and therefore on Python 3.7.
 """
@@ -28,6 +28,8 @@ GPT_BACKUP = 33
 """Sectors that growpart leaves free at the end of a disk."""
 MBR_SECTORS = 2**32
 """Sectors that an MBR can address."""
+BTRFS_LEAST = 256 * MIB
+"""What Btrfs lets a device be resized to at least."""
 EXTENDED = ("5", "f", "85")
 """Types of an MBR's extended partitions, which hold the logical ones."""
 GROW_ONLINE = ("ext3", "ext4", "xfs", "btrfs")
@@ -104,8 +106,8 @@ class LogicalVolume:
 
 @dataclass(frozen=True)
 class Device:
-    """A block device on those in ``parents``. ``kind``: as lsblk says. ``knob``: how to make the kernel look for a new size, a
-    path to write to or a command; none where it looks by itself."""
+    """A block device on those in ``parents``, which for a logical volume are all of its group. ``kind``: as lsblk says. ``knob``: how
+    to make the kernel look for a new size, a path to write to or a command; none where it looks by itself."""
 
     name: str
     kind: str
@@ -251,7 +253,7 @@ def capacity(kind: str, geometry: Ext | Xfs | None, size: int) -> int:
         rest = blocks % geometry.group
         return (blocks - rest if rest < 64 else blocks) * geometry.block
     if kind == "btrfs":
-        return size - size % 4096
+        return size - size % 4096 if size >= BTRFS_LEAST else 0
     raise ValueError(f"nothing is known of the geometry of {kind}")
 
 
@@ -282,9 +284,8 @@ def _has_superblock(geometry: Ext, group: int) -> bool:
 
 
 def _under(device: Device) -> Iterator[Device]:
-    """A device and what is under it, from the bottom up; under a logical volume is its whole group."""
-    parents = tuple(volume.device for volume in device.logical.volumes) if device.logical else device.parents
-    for parent in parents:
+    """A device and what is under it, from the bottom up."""
+    for parent in device.parents:
         yield from _under(parent)
     yield device
 
@@ -310,7 +311,8 @@ class _Plan:
             "xfs": ("xfs_growfs", "-d", system.via),
             "btrfs": ("btrfs", "filesystem", "resize", f"{member.id}:max", system.via),
         }.get(system.kind, ("resize2fs", device.name))
-        self._step(FILESYSTEM, device.name, command, member.size, possible, f"{system.kind} has {member.size} of the {size} bytes of {device.name}")
+        reason = f"{system.kind} has {member.size} of the {size} bytes of {device.name}"
+        self._step(FILESYSTEM, device.name, command, member.size, possible, reason)
 
     def size(self, device: Device) -> int:
         """What a device will have when the steps so far are done."""
@@ -370,7 +372,8 @@ class _Plan:
         if partition.label not in ("gpt", "dos"):
             return f"{disk.name} has a partition table of the kind {partition.label}, and growpart knows GPT and MBR only"
         if _inside(partition):
-            return f"{device.name} is a logical partition within an extended one, which growpart cannot grow: parted {disk.name} resizepart can"
+            remedy = f"parted {disk.name} resizepart can"
+            return f"{device.name} is a logical partition within an extended one, which growpart cannot grow: {remedy}"
         if rest >= FUDGE:
             return (
                 f"{rest} bytes at the end of {disk.name} lie behind {behind[0].node}, and {device.name} cannot have them: "
@@ -394,25 +397,16 @@ class _Plan:
     def _logical(self, device: Device) -> int:
         logical = device.logical
         if not logical.plain:
-            return self._left_alone(
-                device,
-                [volume.device for volume in logical.volumes],
-                f"{logical.name} is {logical.kind}, and only linear and striped volumes grow here: lvextend {logical.name} by hand",
-            )
-        free = []
-        for volume in logical.volumes:
-            size = self.size(volume.device)
-            extents = max(volume.extents, (size - volume.start - volume.tail) // logical.extent)
-            if extents > volume.extents:
-                name, bytes_now, bytes_then = volume.device.name, volume.extents * logical.extent, extents * logical.extent
-                self._step(PHYSICAL, name, ("pvresize", name), bytes_now, bytes_then, f"{name} has {size} bytes, and its volume group uses {bytes_now}")
-            free.append(extents - volume.used)
+            why = f"{logical.name} is {logical.kind}, and only linear and striped volumes grow here: lvextend {logical.name} by hand"
+            return self._left_alone(device, why, lambda beneath: beneath.free(logical))
+        free = self.free(logical)
         total = sum(free) + sum(volume.used for volume in logical.volumes)
         allowed = int(total * self.wish.share / 100 + 1e-9) - logical.extents
         take = min(_striped(free, logical.stripes), allowed)
         take -= take % logical.stripes
         if sum(free) > 0 and allowed <= 0:
-            self.reasons.append(f"{logical.name} has its {self.wish.share:g} % of the volume group; {sum(free) * logical.extent} bytes stay free")
+            stays = sum(free) * logical.extent
+            self.reasons.append(f"{logical.name} has its {self.wish.share:g} % of the volume group; {stays} bytes stay free")
         if take <= 0:
             return device.size
         after = device.size + take * logical.extent
@@ -420,15 +414,27 @@ class _Plan:
         self._step(LOGICAL, device.name, ("lvextend", "-l", f"+{take}", logical.name), device.size, after, reason)
         return after
 
+    def free(self, logical: LogicalVolume) -> list[int]:
+        """The extents that will be free on each physical volume of a group."""
+        found = []
+        for volume in logical.volumes:
+            name, size = volume.device.name, self.size(volume.device)
+            extents = max(volume.extents, (size - volume.start - volume.tail) // logical.extent)
+            if extents > volume.extents:
+                before, after = volume.extents * logical.extent, extents * logical.extent
+                reason = f"{name} has {size} bytes, and its volume group uses {before}"
+                self._step(PHYSICAL, name, ("pvresize", name), before, after, reason)
+            found.append(extents - volume.used)
+        return found
+
     def _other(self, device: Device) -> int:
         why = f"{device.name} is of the kind {device.kind}, which does not grow here: grow it by its own tools, then run this again"
-        return self._left_alone(device, device.parents, why)
+        return self._left_alone(device, why, lambda beneath: [beneath.size(parent) for parent in device.parents])
 
-    def _left_alone(self, device: Device, under: Sequence[Device], why: str) -> int:
-        """A device that does not grow: a problem where those under it could."""
+    def _left_alone(self, device: Device, why: str, look: Callable[[_Plan], object]) -> int:
+        """A device that does not grow: a problem where what is under it could."""
         beneath = _Plan(self.wish)
-        for one in under:
-            beneath.size(one)
+        look(beneath)
         if beneath.steps:
             self.problems.append(why)
         return device.size
