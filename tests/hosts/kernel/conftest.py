@@ -15,7 +15,7 @@ from typing import Any
 import ansible
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAME = "spot-disks"
 CODE = "/code"
 OURS = f"{CODE}/ansible_collections/spot/platform"
@@ -71,7 +71,7 @@ class Host:
 
     def ansible(self, module: str, arguments: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
         """Run a module as ``ansible`` does, which sends it to the host."""
-        variables = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ROOT / "tests/hosts/ssh.py")}
+        variables = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ROOT / "tests/hosts/kernel/ssh.py")}
         variables["ansible_python_interpreter"] = "/usr/bin/python3"
         command = ["ansible", "all", "--inventory", "host,", "--extra-vars", json.dumps(variables), *options]
         command += ["--module-name", module, "--args", json.dumps(arguments)]
@@ -138,7 +138,7 @@ def systemd_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     docker = ["docker", "run", "--detach", "--name", NAME, "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
     docker += ["--cap-add=SYS_PTRACE", "--tmpfs=/tmp:rw,exec,size=3g", "--env=TMPDIR=/tmp", f"--volume={folder}:/commands"]
     docker += [f"--volume={Path(ansible.__file__).parent}:{CODE}/ansible:ro", f"--volume={ROOT}:{OURS}:ro"]
-    docker += [os.environ["SPOT_HOST_IMAGE"], f"{OURS}/tests/hosts/boot.sh", "/commands"]
+    docker += [os.environ["SPOT_HOST_IMAGE"], f"{OURS}/tests/hosts/kernel/boot.sh", "/commands"]
     _docker("rm", "--force", NAME)
     subprocess.run(docker, check=True, capture_output=True, text=True)
     try:
