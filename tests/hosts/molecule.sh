@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Every scenario; without a Docker engine only those that need no host, and why is said.
+# Every scenario, and the tests in this folder; without a Docker engine only what needs no host, and why is said.
 set -euo pipefail
 if [ -n "${SPOT_HOSTS:-}" ]; then
 	echo "molecule: SKIPPED event_listener, the role on a systemd host: $SPOT_HOSTS"
 	exec molecule test
 fi
-exec molecule test --all
+molecule test --all
+python -m pytest -q -rs tests/hosts
