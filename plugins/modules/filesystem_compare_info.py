@@ -32,6 +32,13 @@ options:
         of change of both are what they were.
       - Nobody but root may be able to write to it.
     type: path
+  lock:
+    description: A file to keep open and locked meanwhile, which tells others who is at work.
+    type: path
+  idle:
+    description: Whether to leave the processor and the disks to everybody else.
+    type: bool
+    default: false
   most:
     description: How many differences to return at most; RV(count) counts all.
     type: int
@@ -105,6 +112,7 @@ bytes:
   sample: 1048576
 """
 
+import fcntl
 import os
 from dataclasses import asdict
 
@@ -115,6 +123,8 @@ ARGUMENTS = {
     "source": {"type": "path", "required": True},
     "copy": {"type": "path", "required": True},
     "record": {"type": "path"},
+    "lock": {"type": "path"},
+    "idle": {"type": "bool", "default": False},
     "most": {"type": "int", "default": 50},
 }
 
@@ -125,6 +135,12 @@ def run(module: AnsibleModule) -> dict:
     for path in (source, copy):
         if not os.path.isdir(path):
             raise ValueError(f"there is no folder {path}")
+    if module.params["idle"]:
+        os.nice(19)
+        module.run_command(["ionice", "--class", "3", "--pid", str(os.getpid())], check_rc=True)
+    if module.params["lock"]:
+        lock = os.open(module.params["lock"], os.O_RDWR | os.O_CREAT, 0o600)  # it ends with the process
+        fcntl.flock(lock, fcntl.LOCK_EX)
     known, synced = set(), None
     if record:
         known = trees.read_marks(record)

@@ -38,7 +38,8 @@ class Host:
 
     def run(self, script: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a script of the shell. ``AssertionError`` with what it says where it fails and ``check`` is set."""
-        done = subprocess.run(["docker", "exec", "-i", self.name, "bash", "-s"], check=False, input=script, capture_output=True, text=True)
+        command = ["docker", "exec", "-i", self.name, "bash", "-s"]
+        done = subprocess.run(command, check=False, input=script, capture_output=True, encoding="utf-8", errors="surrogateescape")
         assert done.returncode == 0 or not check, f"{script}\n{done.stdout}{done.stderr}"
         return done
 
