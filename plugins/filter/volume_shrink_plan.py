@@ -101,6 +101,7 @@ def mount_of(found: Mapping[str, Any]) -> shrinking.Mount:
         fstab=tuple(one["uuid"] for one in found["fstab"]),
         nested=tuple(found["nested"]),
         elsewhere=tuple(found["elsewhere"]),
+        twins=tuple(name for name, one in found["volumes"].items() if one["uuid"] == found["uuid"] and name != found["volume"] and one["uuid"]),
         layers=found["layers"],
         subvolumes=found["subvolumes"],
         units=tuple(found["units"]),

@@ -184,6 +184,57 @@ def shop(host: Any, volumes: Any) -> Iterator[Callable[..., Shop]]:
         one.remove()
 
 
+
+SHIM = r"""#!/bin/sh
+/usr/bin/$(basename "$0") "$@"
+status=$?
+case "$*" in show*|is-*|--types=*) exit $status;; esac
+key="$(basename "$0") $*"
+if [ -e /run/shims ] && ! grep -qxF -e "$key" /run/shims; then echo "$key" >> /run/shims; kill -9 $PPID; fi
+exit $status
+"""
+"""A command that kills who called it, once for each of its arguments."""
+
+
+def retired(app: Shop, project: Project) -> None:
+    """All is as it is to be in the end, in AWS and on the host, and the old volume has all that there was."""
+    host, new = app.host, app.source()
+    assert new != app.old
+    was, now = app.volumes.get(app.old), app.volumes.get(new)
+    assert (now["Size"], now["VolumeType"], now["Iops"], now["Throughput"]) == (8, "gp3", 3500, 150)
+    assert now["AvailabilityZone"] == was["AvailabilityZone"] and now["Attachments"][0]["InstanceId"] == host.instance
+    assert now["Tags"] == TAGS, "the new volume is found as the old one was, and nothing of the work is left on it"
+    assert was["State"] == "available" and was["Tags"]["spot.platform/replaced-by"] == new
+    assert "spot.platform/mount" not in was["Tags"] and re.fullmatch(r"\d{4}-\d\d-\d\d", was["Tags"]["spot.platform/delete-after"])
+    fstab = host.sh("cat /etc/fstab").splitlines()
+    kind = host.sh(f"findmnt -fnro FSTYPE {PATH}")
+    assert fstab[0] == "# kept" and fstab[1].startswith("UUID=") and fstab[1].endswith(f"\t{PATH}  {kind} rw,noatime,nofail 0 2 # why")
+    assert fstab[1].split()[0] == "UUID=" + host.sh(f"findmnt -fnro UUID {PATH}") and len(fstab) == 4
+    assert not host.sh("ls /var/lib/spot-platform/paused /run/spot-platform; findmnt -rno TARGET | grep /run/spot-platform || true").replace("\n", "").replace(
+        "/var/lib/spot-platform/paused:", ""
+    ).replace("/run/spot-platform:", "")
+    assert app.sums_at(PATH) == app.sums
+    app.check_works()
+    check_old(app)
+    (snapshot,) = app.volumes.ec2.describe_snapshots(Filters=[{"Name": "volume-id", "Values": [app.old]}])["Snapshots"]
+    assert "spot.platform/delete-after" in {tag["Key"] for tag in snapshot["Tags"]}
+    assert project.events()[-1]["kind"] != "volume.not_shrunk"
+
+
+def check_old(app: Shop) -> None:
+    """The old volume, detached, has all that there was."""
+    device = app.volumes.attach(app.old, "/dev/sdp")
+    if app.host.run(f"test -e {device}-part1", check=False).returncode == 0:
+        device += "-part1"
+    app.host.sh(f"mkdir -p /mnt/old; mount -o ro {device} /mnt/old")
+    try:
+        assert app.sums_at("/mnt/old") == app.sums
+        app.lines("/mnt/old")
+    finally:
+        app.host.sh("umount /mnt/old")
+        app.volumes.detach(app.old)
+
+
 def test_a_mount_gets_a_smaller_volume_under_an_application_that_writes(project, shop):
     app = shop()
     before = app.lines()
@@ -192,6 +243,151 @@ def test_a_mount_gets_a_smaller_volume_under_an_application_that_writes(project,
     assert app.source() == app.old
     run = project.play(size=8)
     assert run.code == 0, run.output
-    print(run.output)
-    assert app.lines() > before and app.sums_at(PATH) == app.sums
+    assert app.lines() > before
+    retired(app, project)
+    (told,) = [one for one in project.events() if one["kind"] == "volume.shrunk"]
+    seconds = told["after"]["downtime_seconds"]
+    assert told["resource"] == app.source() and told["app"] == "shop" and told["before"] == {"id": app.old, "size": 16}
+    assert f"stood still for {seconds} seconds" in run.words
+    moments = [float(line.split()[2]) for line in app.host.sh(f"cat {PATH}/log").splitlines()]
+    gap = max(later - earlier for earlier, later in zip(moments, moments[1:]))
+    assert seconds - 1.5 < gap < seconds + 1.5, "the longest silence of the application is the downtime that is told"
+    again = project.play(size=8)
+    assert again.code == 0 and again.changed == 0, again.output
+    larger = project.play(size=9)
+    assert larger.code != 0 and "spot.platform.ebs_volume_resize grows volumes" in larger.words
+
+
+def test_killed_after_each_step_it_ends_well_and_the_data_is_there_at_every_step(project, shop):
+    app = shop()
+    host = app.host
+    for name in ("mount", "umount", "systemctl", "mkfs.ext4"):
+        host.write(f"/usr/local/sbin/{name}", SHIM if name != "mkfs.ext4" else SHIM.replace("/usr/bin/", "/usr/sbin/"))
+    host.sh("chmod +x /usr/local/sbin/*; : > /run/shims")
+    lines, ended, endings = 0, None, []
+    for _round in range(60):
+        ended = project.play(size=8, kill="each")
+        endings.append(ended.code)
+        host.sh("mv /run/shims /run/shims.off")
+        mounted = host.run(f"findmnt -fnro SOURCE {PATH}", check=False).stdout.strip()
+        old = app.volumes.disks.loop(app.old)
+        if mounted:
+            assert app.sums_at(PATH) == app.sums
+            assert app.lines() >= lines, "what was written is there"
+            lines = app.lines()
+        if old and mounted != old:
+            host.sh(f"mkdir -p /mnt/old; mount -o ro {old} /mnt/old")
+            assert app.sums_at("/mnt/old") == app.sums
+            host.sh("umount /mnt/old")
+        host.sh("mv /run/shims.off /run/shims")
+        if ended.code == 0:
+            break
+    killed, commands = (project.folder / "killed").read_text().splitlines(), host.sh("cat /run/shims").splitlines()
+    host.sh("rm /usr/local/sbin/* /run/shims")
+    assert ended and ended.code == 0, f"{endings}\n{killed}\n{commands}\n{ended and ended.output}"
+    steps = {"Begin a snapshot", "Make the new volume", "Attach it", "Make it", "Say that it has one", "Mount it there", "Copy all files"}
+    steps |= {"Copy what has changed meanwhile", "Stop the units that use the mount", "Let nobody write to it", "Copy the last changes"}
+    steps |= {"Have the new volume mounted in its place", "Start them", "Detach the old volume", "Say that all is done"}
+    assert steps <= set(killed) and len(killed) == len(set(killed))
+    told = {" ".join(one.split()[:2]) for one in commands}
+    assert {f"mount {PATH}", f"umount {PATH}", "mount -o", "systemctl stop", "systemctl start", "systemctl daemon-reload", "mkfs.ext4 -q"} <= told
+    retired(app, project)
+
+
+def test_a_controller_that_dies_while_a_copy_runs_leaves_one_that_the_next_run_ends(project, shop, host):
+    app = shop()
+    host.sh(f"head -c 600M /dev/urandom > {PATH}/fixed/large")
+    app.sums = app.sums_at(PATH)
+    killed = project.play(size=8, kill="in:Copy all files:3")
+    assert killed.code == -9
+    run = project.play(size=8)
+    assert run.code == 0, run.output
+    retired(app, project)
+
+
+@pytest.mark.parametrize("options", [{"kind": "xfs", "fstab": "LABEL"}, {"kind": "btrfs", "fstab": "path"}, {"kind": "ext4", "partition": True}], ids=str)
+def test_other_file_systems_and_a_partition(project, shop, options):
+    app = shop(**options)
+    run = project.play(size=8)
+    assert run.code == 0, run.output
+    retired(app, project)
+
+
+def test_who_uses_the_mount_still_has_everything_put_back(project, shop, host):
+    app = shop()
+    host.sh("mkdir -p /etc/systemd/system/shop.service.d")
+    host.write("/etc/systemd/system/shop.service.d/stop.conf", f"[Service]\nKillMode=process\nExecStartPre=/bin/sh -c 'exec 4>>{PATH}/kept; sleep 86400 & '\n")
+    host.sh("systemctl daemon-reload; systemctl restart shop.service; sleep 0.3")
+    try:
+        run = project.play(size=8)
+        assert run.code != 0 and "is still in use by" in run.words and "sleep 86400" in run.words, run.output
+        assert f"{PATH} is on {app.old} as before, its units run again after" in run.words
+        assert app.source() == app.old and app.sums_at(PATH) == app.sums
+        app.check_works()
+        (told,) = [one for one in project.events() if one["kind"] == "volume.not_shrunk"]
+        assert not told["changed"] and told["after"]["downtime_seconds"] > 0
+    finally:
+        host.sh("rm -r /etc/systemd/system/shop.service.d; systemctl daemon-reload; systemctl restart shop.service; pkill -x sleep || true")
+    run = project.play(size=8)
+    assert run.code == 0, run.output
+    retired(app, project)
+
+
+def test_a_file_that_changed_without_its_times_is_copied_too(project, shop, host):
+    app = shop()
+    killed = project.play(size=8, kill="in:Copy what has changed meanwhile:0")
+    assert killed.code == -9
+    host.sh(f"cd {PATH}/fixed/many; printf 'FILE 7\n' > 7.new; touch -r 7 7.new; mv 7.new 7; touch -r one .")
+    app.sums = app.sums_at(PATH)
+    run = project.play(size=8)
+    assert run.code == 0, run.output
+    assert "Copy it" in run.output
+    retired(app, project)
+
+
+def test_what_cannot_be_is_refused_with_the_way_and_nothing_is_touched(project, shop, host):
+    app = shop()
+    host.sh(f"mkdir -p {PATH}/below; (cd {PATH}/fixed; exec sleep 1000) >/dev/null 2>&1 &")
+    before = app.volumes.ec2.describe_volumes()["Volumes"]
+    cases = [
+        ({"mount": "/"}, "build an image with a smaller root volume"),
+        ({"mount": "/nowhere"}, "Nothing is mounted at /nowhere"),
+        ({"mount": "/run"}, "/run is no block device"),
+        ({"size": 20}, "ebs_volume_resize grows volumes"),
+        ({"size": 0}, "volume_shrink_size"),
+        ({"units": ["shop"]}, "with their suffix"),
+        ({"units": ["nobody.service"]}, "there is no unit nobody.service on the host"),
+        ({}, "in use by processes of units that would not be stopped"),
+        ({"size": 4}, "gp3 allows 3000 for 4 GiB"),
+    ]
+    for variables, message in cases:
+        run = project.play(**{"size": 8, **variables})
+        assert run.code != 0 and message in run.words, run.output
+        assert run.changed == 0
+    host.sh(f"pkill -x -f 'sleep 1000'; mount -t tmpfs none {PATH}/below")
+    run = project.play(size=8)
+    host.sh(f"umount {PATH}/below")
+    assert run.code != 0 and f"there are mounts below {PATH}, {PATH}/below" in run.words, run.output
+    assert app.volumes.ec2.describe_volumes()["Volumes"] == before and app.sums_at(PATH) == app.sums
     app.check_works()
+
+
+def test_what_is_due_is_deleted_and_nothing_else(project, volumes):
+    due = volumes.make(1, {"spot.platform/delete-after": "2026-01-30", "spot.platform/replaced-by": "vol-1"})
+    used = volumes.make(1, {"spot.platform/delete-after": "2026-01-30"})
+    later = volumes.make(1, {"spot.platform/delete-after": "2026-01-31"})
+    plain = volumes.make(1)
+    volumes.attach(used, "/dev/sdm")
+    snapshots = []
+    for day in ("2026-01-30", "2026-01-31"):
+        tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "spot.platform/delete-after", "Value": day}]}]
+        snapshots.append(volumes.ec2.create_snapshot(VolumeId=plain, TagSpecifications=tags)["SnapshotId"])
+    run = project.play("volume_delete_due", today="2026-01-31")
+    assert run.code == 0 and f"{used} was to be deleted after 2026-01-30, but is in-use" in run.words, run.output
+    left = {one["VolumeId"] for one in volumes.ec2.describe_volumes()["Volumes"]}
+    assert due not in left and {used, later, plain} <= left
+    kept = {one["SnapshotId"] for one in volumes.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+    assert snapshots[0] not in kept and snapshots[1] in kept
+    again = project.play("volume_delete_due", today="2026-01-31", regions=["us-east-1"])
+    assert again.code == 0 and again.changed == 0, again.output
+    volumes.detach(used)

@@ -53,7 +53,7 @@ class Process:
 class Mount:
     """What is mounted at ``path``. ``kind``: type of the file system; ``volume``: the one that it is on; ``block``: which kind of device
     that is, with so many ``partitions``; ``root``: which part of the file system; sizes in bytes. ``fstab``: the UUID of each of its
-    entries. ``units``: active ones that systemd knows to need it."""
+    entries; ``twins``: other volumes with a file system of the same UUID. ``units``: active ones that systemd knows to need it."""
 
     path: str
     kind: str
@@ -68,6 +68,7 @@ class Mount:
     fstab: tuple[str | None, ...]
     nested: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    twins: tuple[str, ...] = ()
     layers: int = 1
     subvolumes: int = 0
     units: tuple[str, ...] = ()
@@ -164,6 +165,8 @@ def shape_problems(mount: Mount) -> list[str]:
         found.append(f"there are mounts below {path}, {', '.join(mount.nested)}: unmount them first")
     if mount.elsewhere:
         found.append(f"the file system of {path} is mounted at {', '.join(mount.elsewhere)} too: unmount it there")
+    if mount.twins:
+        found.append(f"{', '.join(mount.twins)} has a file system with the UUID of {path}, as of a snapshot of it: detach it")
     quotas = [name for name in mount.options.split(",") if "quota" in name and name != "noquota"]
     if quotas:
         found.append(f"{path} has quotas ({', '.join(quotas)}), which are not copied")
