@@ -112,8 +112,7 @@ class Run:
     def __init__(self, code: int, output: str) -> None:
         self.code, self.output = code, output
         self.words = " ".join(output.replace("\\n", " ").split())
-        recap = re.search(r"ok=\d+\s+changed=(\d+)", output)
-        self.changed = int(recap[1]) if recap else None
+        self.changed = sum(int(count) for count in re.findall(r"ok=\d+\s+changed=(\d+)", output))
 
 
 class Shop:

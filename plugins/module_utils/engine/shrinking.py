@@ -187,9 +187,9 @@ def capacity(kind: str, size: int, inodes: int) -> int:
     if kind == "ext4":
         journal = next((mib for below, mib in JOURNALS if size < below), 1024) * MIB
         made = max(inodes, size // RATIO)
-        return math.floor(size * (1 - RESERVED) * 0.998 - made * INODE - journal)
+        return math.floor(size * (1 - RESERVED) * 0.98 - made * INODE - journal)
     if kind == "xfs":
-        return math.floor(size * 0.98 - max(64 * MIB, min(size // 2048, 2 * GIB)))
+        return math.floor(size * 0.98 - max(96 * MIB, min(size // 2048, 2 * GIB)))
     return math.floor(size * 0.9 - 64 * MIB)
 
 
