@@ -267,6 +267,9 @@ def test_killed_after_each_step_it_ends_well_and_the_data_is_there_at_every_step
     for _round in range(60):
         ended = project.play(size=8, kill="each")
         endings.append(ended.code)
+        (project.folder / f"run-{len(endings)}").write_text(ended.output)
+        if ended.code not in (0, -9) and endings[-3:-1] == [ended.code] * 2:
+            break
         host.sh("mv /run/shims /run/shims.off")
         mounted = host.run(f"findmnt -fnro SOURCE {PATH}", check=False).stdout.strip()
         old = app.volumes.disks.loop(app.old)
