@@ -88,6 +88,6 @@ def check_task(task):
 
 
 @pytest.mark.parametrize("name", facts.MODULES)
-def test_module_is_tested_against_the_sandbox(name):
-    tests = facts.tracked(".py", under="tests/integration")
-    assert any(name in path.read_text(encoding="utf-8") for path in tests), f"no file of tests/integration runs {name}"
+def test_module_is_tested_against_the_sandbox_or_on_a_host(name):
+    tests = [*facts.tracked(".py", under="tests/integration"), *facts.tracked(".py", under="tests/hosts")]
+    assert any(name in path.read_text(encoding="utf-8") for path in tests), f"no file of tests/integration or tests/hosts runs {name}"

@@ -23,6 +23,8 @@ SMALLEST = {"gp2": 1, "gp3": 1, "io1": 4, "io2": 4, "st1": 125, "sc1": 125, "sta
 """GiB that a volume of a type has at least."""
 IOPS_PER_GIB = {"gp3": (500, 3000), "io1": (50, 100), "io2": (500, 100)}
 """IOPS that a volume of a type may have for each GiB, and those that it may have at any size."""
+MADE_IOPS, MADE_THROUGHPUT = 16000, 1000
+"""The most that amazon.aws.ec2_vol makes a gp3 volume with."""
 DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
 """Names that AWS recommends for data volumes."""
 JOURNALS = ((128 * MIB, 4), (GIB, 16), (2 * GIB, 32), (16 * GIB, 64), (32 * GIB, 128), (64 * GIB, 256), (128 * GIB, 512))
@@ -218,6 +220,11 @@ def _size_problems(mount: Mount, current: Volume, wish: Wish, found: Plan) -> li
                 f"{current.id} has {current.iops} IOPS, {current.kind} allows {max(each * wish.size, always)} for {wish.size} GiB: "
                 "lower them first with spot.platform.ebs_volume_resize"
             )
+    if current.kind == "gp3" and ((current.iops or 0) > MADE_IOPS or (current.throughput or 0) > MADE_THROUGHPUT):
+        problems.append(
+            f"{current.id} has {current.iops} IOPS and {current.throughput} MiB/s; more than {MADE_IOPS} and {MADE_THROUGHPUT} cannot be made: "
+            "lower them first with spot.platform.ebs_volume_resize"
+        )
     if current.multi_attach:
         problems.append(f"{current.id} is made for several instances (multi-attach), which is not supported")
     return problems

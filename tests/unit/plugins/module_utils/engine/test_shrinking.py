@@ -83,6 +83,8 @@ def test_what_cannot_be_copied_is_refused_with_its_reason(change, said):
         ({}, 101, "spot.platform.ebs_volume_resize grows volumes"),
         ({"iops": 12000}, 20, "has 12000 IOPS, gp3 allows 10000 for 20 GiB"),
         ({"kind": "io1", "iops": 2000}, 20, "io1 allows 1000 for 20 GiB"),
+        ({"iops": 20000, "size": 1000}, 500, "has 20000 IOPS and 125 MiB/s; more than 16000 and 1000 cannot be made"),
+        ({"throughput": 1500}, 20, "lower them first"),
         ({"multi_attach": True}, 20, "multi-attach"),
         ({"instance": "i-2"}, 20, "which EC2 does not show attached to i-1"),
     ],
