@@ -318,7 +318,7 @@ def test_other_file_systems_and_a_partition(project, shop, options):
 def test_who_uses_the_mount_still_has_everything_put_back(project, shop, host):
     app = shop()
     host.sh("mkdir -p /etc/systemd/system/shop.service.d")
-    host.write("/etc/systemd/system/shop.service.d/stop.conf", f"[Service]\nKillMode=process\nExecStartPre=/bin/sh -c 'exec 4>>{PATH}/kept; sleep 86400 & '\n")
+    host.write("/etc/systemd/system/shop.service.d/stop.conf", f"[Service]\nKillMode=process\nExecStartPre=/bin/sh -c 'exec 4>>{PATH}/kept; sleep 86400 & echo $! >/run/kept'\n")
     host.sh("systemctl daemon-reload; systemctl restart shop.service; sleep 0.3")
     try:
         run = project.play(size=8)
@@ -329,7 +329,7 @@ def test_who_uses_the_mount_still_has_everything_put_back(project, shop, host):
         (told,) = [one for one in project.events() if one["kind"] == "volume.not_shrunk"]
         assert not told["changed"] and told["after"]["downtime_seconds"] > 0
     finally:
-        host.sh("rm -r /etc/systemd/system/shop.service.d; systemctl daemon-reload; systemctl restart shop.service; pkill -x sleep || true")
+        host.sh("rm -r /etc/systemd/system/shop.service.d; systemctl daemon-reload; systemctl restart shop.service; kill $(cat /run/kept)")
     run = project.play(size=8)
     assert run.code == 0, run.output
     retired(app, project)
@@ -349,7 +349,7 @@ def test_a_file_that_changed_without_its_times_is_copied_too(project, shop, host
 
 def test_what_cannot_be_is_refused_with_the_way_and_nothing_is_touched(project, shop, host):
     app = shop()
-    host.sh(f"mkdir -p {PATH}/below; (cd {PATH}/fixed; exec sleep 1000) >/dev/null 2>&1 &")
+    host.sh(f"mkdir -p {PATH}/below; systemd-run -q --unit=holder sh -c 'cd {PATH}/fixed; exec sleep 1000'; sleep 0.3")
     before = app.volumes.ec2.describe_volumes()["Volumes"]
     cases = [
         ({"mount": "/"}, "build an image with a smaller root volume"),
@@ -366,7 +366,7 @@ def test_what_cannot_be_is_refused_with_the_way_and_nothing_is_touched(project, 
         run = project.play(**{"size": 8, **variables})
         assert run.code != 0 and message in run.words, run.output
         assert run.changed == 0
-    host.sh(f"pkill -x -f 'sleep 1000'; mount -t tmpfs none {PATH}/below")
+    host.sh(f"systemctl stop holder; mount -t tmpfs none {PATH}/below")
     run = project.play(size=8)
     host.sh(f"umount {PATH}/below")
     assert run.code != 0 and f"there are mounts below {PATH}, {PATH}/below" in run.words, run.output
