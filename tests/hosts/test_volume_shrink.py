@@ -23,7 +23,8 @@ UNIT = f"""
 [Unit]
 RequiresMountsFor={PATH}
 [Service]
-ExecStart=/bin/sh -c 'exec 3>>{PATH}/log; while :; do echo "line $(wc -l < {PATH}/log) $(date +%%s.%%N)" >&3; cp {PATH}/log {PATH}/copy.new; mv {PATH}/copy.new {PATH}/copy; sleep 0.05; done'
+ExecStart=/bin/sh -c 'exec 3>>{PATH}/log; while :; do \\
+  echo "line $(wc -l < {PATH}/log) $(date +%%s.%%N)" >&3; cp {PATH}/log {PATH}/copy.new; mv {PATH}/copy.new {PATH}/copy; sleep 0.05; done'
 [Install]
 WantedBy=multi-user.target
 """
@@ -183,7 +184,6 @@ def shop(host: Any, volumes: Any) -> Iterator[Callable[..., Shop]]:
         one.remove()
 
 
-
 SHIM = r"""#!/bin/sh
 /usr/bin/$(basename "$0") "$@"
 status=$?
@@ -318,7 +318,8 @@ def test_other_file_systems_and_a_partition(project, shop, options):
 def test_who_uses_the_mount_still_has_everything_put_back(project, shop, host):
     app = shop()
     host.sh("mkdir -p /etc/systemd/system/shop.service.d")
-    host.write("/etc/systemd/system/shop.service.d/stop.conf", f"[Service]\nKillMode=process\nExecStartPre=/bin/sh -c 'exec 4>>{PATH}/kept; sleep 86400 & echo $! >/run/kept'\n")
+    left = f"/bin/sh -c 'exec 4>>{PATH}/kept; sleep 86400 & echo $! >/run/kept'"
+    host.write("/etc/systemd/system/shop.service.d/stop.conf", f"[Service]\nKillMode=process\nExecStartPre={left}\n")
     host.sh("systemctl daemon-reload; systemctl restart shop.service; sleep 0.3")
     try:
         run = project.play(size=8)
