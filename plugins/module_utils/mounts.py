@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Callable, List, Tuple
 
 NVME = "nvme-Amazon_Elastic_Block_Store_"
 """What the name of an EBS volume on a Nitro instance begins with, in /dev/disk/by-id."""
-Run = Callable[[list], "tuple[int, str, str]"]
+Run = Callable[[List[str]], Tuple[int, str, str]]
 """Runs a command: its status, what it prints, and what it says of errors."""
 TARGETS = ("target", "slice", "scope", "mount", "device", "swap", "automount")
 """Kinds of units that nobody stops for a mount."""
