@@ -83,7 +83,7 @@ class Disks:
         self.problem: str | None = None
         """Why the last pass failed, ``None`` where it did not."""
 
-    def start(self, period: float = 0.2) -> None:
+    def start(self, period: float = 0.5) -> None:
         """Detach what a killed one left, and follow, every ``period`` seconds."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for file, loop in loops().items():

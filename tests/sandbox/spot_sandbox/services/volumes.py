@@ -126,6 +126,8 @@ class Volumes(EC2Response):
         types = filters.pop("volume-type", None)
         found = self.ec2_backend.describe_volumes(volume_ids=self._get_param("VolumeIds", []), filters=filters)
         shown, token = page.cut([one for one in found if passes(one.volume_type, types)])
+        for one in shown:
+            one.snapshot_id, one.multi_attach_enabled = one.snapshot_id or "", False
         return ActionResult({"Volumes": list(shown)} | ({"NextToken": token} if token else {}))
 
     def modify_volume(self) -> ActionResult:
