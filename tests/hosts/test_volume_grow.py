@@ -54,7 +54,8 @@ class Data:
 
     def bytes(self) -> int:
         """Of the file system."""
-        return int(self.host.sh(f"stat --file-system --format='%b %S' {MOUNT} | awk '{{print $1 * $2}}'"))
+        blocks, size = self.host.sh(f"stat --file-system --format='%b %S' {MOUNT}").split()
+        return int(blocks) * int(size)
 
     def asked(self) -> int:
         """How often EBS was asked to modify a volume."""
@@ -100,10 +101,14 @@ def test_what_ebs_does_not_let_grow_waits_and_grows_later(data: Data) -> None:
     for size in (2, 3, 4, 5):
         data.volumes.ec2.modify_volume(VolumeId=data.volume, Size=size)
         data.project.sandbox.post("/sandbox/clock", advance=3600)
-    data.fill(4800)
+    assert data.grow().code == 0 and data.bytes() > 4.9 * GIB
+    data.host.sh(f"fallocate --length 4700M {MOUNT}/large")
     run = data.grow(f"{data.host.instance}:{MOUNT}")
-    assert run.code == 0 and data.size() == 5 and not data.receipt.exists(), run.output
-    assert data.bytes() > 4.9 * GIB, "the file system has what the volume has"
+    assert run.code == 0 and not data.receipt.exists() and data.size() == 5, run.output
+    assert "cannot be modified before" in run.words
+    data.project.sandbox.post("/sandbox/clock", advance=86400)
+    later = data.grow()
+    assert later.code == 0 and data.size() > 5 and data.bytes() > 5.9 * GIB, later.output
 
 
 def test_what_cannot_be_done_is_said_and_the_receipt_stays(data: Data) -> None:
