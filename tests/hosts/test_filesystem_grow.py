@@ -276,22 +276,20 @@ def test_it_waits_for_the_size_that_the_disk_is_to_have(host):
 def test_logical_volumes_grow_on_all_their_disks(host):
     first, second = host.disk("200M"), host.disk("200M")
     _boot, data = first.partition("gpt", "size=10M", "size=150M")
-    host.sh(f"vgcreate -qq shop {data} {second.name}; lvcreate -qq -y -l 50%VG -n uploads shop; lvcreate -qq -y -L 20M -n logs shop")
-    mount, logs = make(host, "/dev/shop/uploads", "ext4"), make(host, "/dev/shop/logs", "ext4", "/mnt/logs")
+    host.sh(f"vgcreate -qq shop {data} {second.name}; lvcreate -qq -y -l 50%VG -n uploads shop")
+    mount = make(host, "/dev/shop/uploads", "ext4")
     first.grow("300M")
     second.grow("400M")
     foretold = grow(host, mount, volume_group_percent=75, check=True)
     with written(host, mount):
         result = grow(host, mount, volume_group_percent=75)
     assert grown(result) and set(actions(foretold)) == {"partition", "physical_volume", "logical_volume", "filesystem"}
-    assert only(result)["after"] == {**only(foretold)["after"], "available": only(result)["after"]["available"]}
-    assert only(result)["after"]["disk"] == 700 * MIB
+    after = only(result)["after"]
+    assert after == {**only(foretold)["after"], "available": after["available"]} and after["disk"] == 700 * MIB
     total = int(host.sh("vgs --noheadings --units b --nosuffix -o vg_size shop"))
-    assert total * 0.75 - 8 * MIB < only(result)["after"]["filesystem"] <= total * 0.75
+    assert total > 680 * MIB and total * 0.75 - 8 * MIB < after["filesystem"] <= total * 0.75
     again = grow(host, mount, volume_group_percent=75)
     assert not grown(again) and "75 % of the volume group" in only(again)["reasons"][0]
-    assert grown(grow(host, logs)) and not grown(grow(host, mount, logs, check=True))
-    assert host.sh("vgs --noheadings -o vg_free_count shop") == "0"
 
 
 def test_thin_volumes_are_refused_where_their_disk_grew(host):
@@ -308,16 +306,15 @@ def test_what_is_encrypted_grows_with_its_key(host):
     disk = host.disk("200M")
     (data,) = disk.partition("gpt", "size=100M")
     host.sh(f"echo -n secret >/run/key; cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 {data} /run/key")
-    host.sh(f"cryptsetup open --key-file /run/key {data} safe; pvcreate -qq /dev/mapper/safe; vgcreate -qq crypt /dev/mapper/safe")
-    host.sh("lvcreate -qq -y -l 100%FREE -n data crypt")
-    mount = make(host, "/dev/crypt/data", "ext4")
+    host.sh(f"cryptsetup open --key-file /run/key {data} safe")
+    mount = make(host, "/dev/mapper/safe", "ext4")
     disk.grow("300M")
     refused = grow(host, mount)
     assert refused["failed"] and actions(refused) == ["partition"] and refused["msg"].endswith("give key_file")
     result = grow(host, mount, key_file="/run/key")
-    assert grown(result) and actions(result) == ["crypt", "physical_volume", "logical_volume", "filesystem"]
+    assert grown(result) and actions(result) == ["crypt", "filesystem"]
     assert only(result)["after"]["filesystem"] > 270 * MIB
-    assert not grown(grow(host, mount, key_file="/run/key"))
+    assert not grown(grow(host, mount))
 
 
 def test_what_is_left_over_is_no_growth(host):
