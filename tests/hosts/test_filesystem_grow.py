@@ -12,7 +12,6 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from ansible_collections.spot.platform.plugins.module_utils.engine import filesystems as engine
 
 MAKE = {"ext4": "mkfs.ext4 -q", "xfs": "mkfs.xfs -q", "btrfs": "mkfs.btrfs -q"}
