@@ -44,7 +44,9 @@ class Running:
 
 
 class Host:
-    """The host: runs commands and modules in it, and makes disks."""
+    """The host: runs commands and modules in it, and makes disks. ``writer``: where it has writer.py."""
+
+    writer = f"{OURS}/tests/hosts/kernel/writer.py"
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._ids = folder, itertools.count()
