@@ -20,7 +20,7 @@ LONGEST := $(addprefix tests/integration/,playbooks eda chaos modules)
 LONGEST_FIRST = $(LONGEST) $(filter-out $(LONGEST) %__pycache__,$(patsubst %/,%,$(wildcard tests/integration/*/)))
 EXPORT = tests/gates/export.sh build/tree/$@
 
-.PHONY: help setup demo demo-volumes test lint sanity units docs changelog importer contract integration molecule demo-check chaos bench bench-backtest lock clean
+.PHONY: help setup demo demo-volumes test lint sanity units docs changelog importer contract integration molecule demo-check chaos soak bench bench-backtest lock clean
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
@@ -88,6 +88,9 @@ debian-%.deb:
 
 molecule: setup debian-docker.io.deb debian-mmdebstrap debian-iptables ## Test the roles that act on hosts
 	@tests/hosts/with_engine.sh tests/hosts/molecule.sh
+
+soak: setup debian-docker.io.deb debian-mmdebstrap debian-iptables ## Kill what acts on hosts after each of its steps, for minutes; it does not gate
+	@tests/hosts/with_engine.sh python -m pytest -q -rs -m soak tests/hosts
 
 demo-check: setup debian-chromium ## Run the demo, assert its result, and look at its page in Chromium
 	@python tests/demo/run.py

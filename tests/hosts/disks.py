@@ -178,6 +178,8 @@ class Disks:
     def _attach(self, name: str, disk: Disk, host: str) -> None:
         if disk.loop is None:
             disk.loop = run("losetup", "--find", "--show", "--partscan", str(disk.file)).strip()
+            with contextlib.suppress(RuntimeError):  # there are none
+                run("partx", "--update", disk.loop)
         disk.host = host
         nodes = {by_id(name): disk.loop}
         numbers = {disk.loop: Path("/sys/block", Path(disk.loop).name, "dev")}
