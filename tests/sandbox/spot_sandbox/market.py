@@ -1,7 +1,8 @@
 """The Spot market: prices, interruption bands and room, from real figures (``market.json.xz``) and a seed.
 
 The base of a price is real; how it moves, and how much room a pool has, is a pure function of the seed, the pool and
-the time since the origin, so that what a seed shows does not depend on the day on which it is shown. Prices are USD an hour for Linux. A pool is (region, zone, instance type).
+the time since the origin, so that what a seed shows does not depend on the day on which it is shown. Prices are USD an
+hour for Linux. A pool is (region, zone, instance type).
 """
 
 from __future__ import annotations

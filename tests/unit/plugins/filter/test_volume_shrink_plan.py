@@ -47,8 +47,8 @@ NEW = {**VOLUME, "id": "vol-2", "size": 8, "attachment_set": [], "tags": {"spot.
 TOOLS = ["rsync", "flock", "ionice", "mkfs.ext4"]
 
 
-def plan(mount=MOUNT, volumes=(VOLUME, NEW), units=None):
-    return FilterModule().filters()["volume_shrink_plan"](mount, volumes, "i-1", 8, 15, units or {}, TOOLS)
+def plan(mount=None, volumes=(VOLUME, NEW), units=None):
+    return FilterModule().filters()["volume_shrink_plan"](mount or MOUNT, volumes, "i-1", 8, 15, units or {}, TOOLS)
 
 
 def test_what_the_modules_return_is_understood():
