@@ -74,7 +74,7 @@ def _foretold(one: Grown, before: dict[str, Any] | None) -> dict[str, Any] | Non
     """The figures as steps that are not done yet would make them."""
     if before is None or not one.steps:
         return before
-    after = dict(before, available=None)
+    after = dict(before, used=None, available=None)
     fields = {engine.RESCAN: "disk", engine.REREAD: "partition", engine.PARTITION: "partition", engine.FILESYSTEM: "filesystem"}
     for step in one.steps:
         if step.action in fields:

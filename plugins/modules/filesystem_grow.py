@@ -119,7 +119,7 @@ filesystems:
       type: dict
       sample: {disk: 214748364800, partition: 107373116928, filesystem: 107373116928, used: 101873116928, available: 1024}
     after:
-      description: The same afterwards. In check mode, as far as can be foretold, which C(available) cannot.
+      description: The same afterwards. In check mode, as far as can be foretold, which C(used) and C(available) cannot.
       type: dict
       sample: {disk: 214748364800, partition: 214747299328, filesystem: 214747299328, used: 101873116928, available: 105226698752}
     steps:

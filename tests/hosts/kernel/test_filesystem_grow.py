@@ -111,7 +111,7 @@ def test_the_last_partitions_grow_with_their_file_systems(host):
         result = grow(host, *mounts)
     assert grown(foretold) and grown(result) and actions(result) == ["partition", "filesystem"] * 2
     for told, one, disk, part in zip(foretold["filesystems"], result["filesystems"], disks, parts):
-        assert told["steps"] == one["steps"] and told["after"] == {**one["after"], "available": None}
+        assert told["steps"] == one["steps"] and told["after"] == {**one["after"], "used": None, "available": None}
         after = one["after"]
         assert after["partition"] == int(host.sh(f"blockdev --getsize64 {part}")) == (600 - 21) * MIB - 33 * 512
         assert 0 <= after["partition"] - after["filesystem"] < 4096
@@ -283,7 +283,7 @@ def test_logical_volumes_grow_on_all_their_disks(host):
         result = grow(host, mount, volume_group_percent=75)
     assert grown(result) and set(actions(foretold)) == {"partition", "physical_volume", "logical_volume", "filesystem"}
     after = only(result)["after"]
-    assert after == {**only(foretold)["after"], "available": after["available"]} and after["disk"] == 700 * MIB
+    assert after == {**only(foretold)["after"], **{key: after[key] for key in ("used", "available")}} and after["disk"] == 700 * MIB
     total = int(host.sh("vgs --noheadings --units b --nosuffix -o vg_size shop"))
     assert total >= 680 * MIB and total * 0.75 - 8 * MIB < after["filesystem"] <= total * 0.75
     again = grow(host, mount, volume_group_percent=75)
