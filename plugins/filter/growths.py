@@ -52,11 +52,10 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.spot.platform.plugins.filter.manifest import by_name, schema
+from ansible_collections.spot.platform.plugins.module_utils.engine.volumes import Usage, wish_for
 
 NAMED = re.compile(r"(?P<host>[^/]+):(?P<mount>/.*)")
 GIB = 1024**3
-STEP_PERCENT = 20.0
-"""By how much what has enough grows where it is named all the same: it fills fast."""
 
 
 def growths(named: Iterable[str], hosts: Mapping[str, Any], everything: bool = False) -> list[dict[str, Any]]:
@@ -130,24 +129,14 @@ def unfit(seen: Mapping[str, Any]) -> str | None:
 
 
 def wish_of(one: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the volume is to have, ``None`` where it has enough.
-
-    What is neither used nor available - tables of inodes, reserved blocks - is a share of the file system, however large it is. So
-    ``used`` bytes are in ``used / (1 - lost - free)`` of a disk when ``free`` of it are free, and a file system that has not all
-    of its disk yet is judged as it will be.
-    """
+    """What the volume is to have, as the module takes it; ``None`` where it has enough."""
     before = seen["before"]
-    lost = 1 - (before["used"] + before["available"]) / before["filesystem"]
-    free = 100 * (1 - lost - before["used"] / before["disk"])
-    if free >= one["grow_below"] and not one["named"]:
+    usage = Usage(before["disk"] / GIB, before["filesystem"] / GIB, before["used"] / GIB, before["available"] / GIB)
+    wish = wish_for(usage, one["grow_below"], one["free_percent"], one["max_size"], one["named"])
+    if wish is None:
         return None
-    limit = {} if one["max_size"] is None else {"max_size": one["max_size"]}
-    wanted = one["free_percent"]
-    if free >= wanted:
-        return {"percent": STEP_PERCENT, **limit}
-    share = wanted / 100
-    size = before["used"] / max(0.05, 1 - lost - share)
-    return {"free_percent": wanted, "used": round(size * (1 - share) / GIB, 6), **limit}
+    asked = {"percent": wish.percent, "free_percent": wish.free_percent, "used": wish.used, "max_size": wish.maximum}
+    return {key: value for key, value in asked.items() if value is not None}
 
 
 class FilterModule:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.engine import filesystems as engine
+from ansible_collections.spot.platform.plugins.module_utils.mounts import NVME, unescaped
 
 PACKAGES = {
     "btrfs": ("btrfs-progs", "btrfs-progs"),
@@ -38,7 +39,6 @@ PACKAGES = {
 }
 """The packages of the tools, in Debian and as RPM."""
 NETWORKED = ("nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "lustre", "9p")
-EBS_LINKS = "nvme-Amazon_Elastic_Block_Store_vol"
 LOCK = "/run/spot-filesystem-grow.lock"
 REPORT = ("--reportformat", "json", "--units", "b", "--nosuffix", "-o")
 
@@ -151,13 +151,8 @@ def mounts(host: Host) -> list[Mount]:
         _id, _parent, number, root, path, options = left.split(" ")[:6]
         kind, source, more = right.split(" ")[:3]
         words = (tuple(one.split(",")) for one in (options, more))
-        found.append(Mount(_plain(path), number, _plain(root), next(words), kind, _plain(source), next(words)))
+        found.append(Mount(unescaped(path), number, unescaped(root), next(words), kind, unescaped(source), next(words)))
     return found
-
-
-def _plain(text: str) -> str:
-    """A field of mountinfo, whose spaces and the like are written octal."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)
 
 
 def mount_of(host: Host, path: str) -> tuple[Mount, list[Mount]]:
@@ -257,7 +252,7 @@ class _Reader:
         links = "/dev/disk/by-id"
         with contextlib.suppress(OSError):
             for link in sorted(os.listdir(self.host.path(links))):
-                match = re.match(EBS_LINKS + "([0-9a-f]+)$", link)
+                match = re.match(NVME + "vol([0-9a-f]+)$", link)
                 if match and os.path.basename(os.path.realpath(self.host.path(f"{links}/{link}"))) == kernel:
                     return "vol-" + match.group(1)
         return None

@@ -36,7 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
 
 from tests.demo.run import DemoError, expect, free_port  # noqa: E402 - the paths above have to be set first
-from tests.hosts.disks import DOCKER_ARGUMENTS, Disks  # noqa: E402 - as above
+from tests.hosts.conftest import Host  # noqa: E402 - as above
+from tests.hosts.disks import Disks, by_id  # noqa: E402 - as above
 from tests.integration.conftest import Sandbox  # noqa: E402 - as above
 from tests.integration.eda.conftest import ENVIRONMENT, Listener  # noqa: E402 - as above
 
@@ -51,9 +52,6 @@ SCRAPE = 2
 GROUP_WAIT = 1
 SLOW = 3
 """MB a second that the writer goes on with once the alert is due, so that it is still writing while the disk grows."""
-HOST = ["--cgroupns=host", "--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN", "--security-opt=seccomp=unconfined"]
-HOST += ["--security-opt=apparmor=unconfined", "--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp"]
-HOST += ["--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw", *DOCKER_ARGUMENTS]
 
 WRITER = """
 import hashlib, os, sys, time
@@ -84,16 +82,6 @@ while True:
     if share <= free + 1:
         time.sleep(len(block) / 1e6 / slow)
 """
-
-
-def sh(script: str, **options: Any) -> str:
-    """What a script prints in the host."""
-    done = subprocess.run(
-        ["docker", "exec", "-i", CONTAINER, "bash", "-euo", "pipefail", "-s"], check=False, input=script, capture_output=True, text=True, **options
-    )
-    if done.returncode:
-        raise DemoError(f"in the host failed: {script}\n{done.stdout}{done.stderr}")
-    return done.stdout.strip()
 
 
 def wait_for(what: Callable[[], Any], words: str, seconds: float = 60) -> Any:
@@ -162,10 +150,8 @@ class Scene:
         self.instance = made["Instances"][0]["InstanceId"]
         self.sandbox.post("/sandbox/clock", advance=60)
         subprocess.run(["docker", "rm", "--force", CONTAINER], check=False, capture_output=True)
-        image = os.environ["SPOT_HOST_IMAGE"]
-        subprocess.run(["docker", "run", "--detach", f"--name={CONTAINER}", *HOST, image, "/sbin/init"], check=True, stdout=subprocess.DEVNULL)
-        self.stack.callback(subprocess.run, ["docker", "rm", "--force", CONTAINER], check=False, capture_output=True)
-        wait_for(lambda: sh("systemctl is-system-running || true") in ("running", "degraded"), "the host boots")
+        self.host = Host(CONTAINER, self.instance)
+        self.stack.callback(self.host.remove)
         disks = Disks(lambda region: self.sandbox.client("ec2", region), self.folder / "disks", {self.instance: CONTAINER}, [REGION])
         self.disks = self.stack.enter_context(disks)
         tags.append({"Key": "spot.platform/mount", "Value": MOUNT})
@@ -174,9 +160,9 @@ class Scene:
         )["VolumeId"]
         self.ec2.attach_volume(VolumeId=self.volume, InstanceId=self.instance, Device="/dev/sdf")
         disks.follow()
-        device = f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{self.volume.replace('-', '')}"
+        device = by_id(self.volume)
         # XFS, for ext4 does not let a container grow it without CAP_SYS_RESOURCE, which not every machine may give.
-        sh(f"mkfs.xfs -q {device}; mkdir -p {MOUNT}; mount {device} {MOUNT}")
+        self.host.sh(f"mkfs.xfs -q {device}; mkdir -p {MOUNT}; mount {device} {MOUNT}")
         self.stack.callback(subprocess.run, ["docker", "exec", CONTAINER, "umount", "--lazy", MOUNT], check=False, capture_output=True)
 
     def monitor(self) -> None:
@@ -279,11 +265,11 @@ class Scene:
 
     def write(self) -> None:
         """Start the writer, which fills the disk to a little above what is to be free, and goes on slowly from there."""
-        sh(f"cat > /root/writer.py <<'END'\n{WRITER}\nEND\necho '100 1' > /root/goal; touch /root/sums")
-        sh(f"systemd-run --quiet --unit=writer python3 /root/writer.py {MOUNT} /root/sums /root/goal")
+        self.host.sh(f"cat > /root/writer.py <<'END'\n{WRITER}\nEND\necho '100 1' > /root/goal; touch /root/sums")
+        self.host.sh(f"systemd-run --quiet --unit=writer python3 /root/writer.py {MOUNT} /root/sums /root/goal")
 
     def fill_to(self, percent: float) -> None:
-        sh(f"echo '{percent} {SLOW}' > /root/goal.new; mv /root/goal.new /root/goal")
+        self.host.sh(f"echo '{percent} {SLOW}' > /root/goal.new; mv /root/goal.new /root/goal")
 
     def query(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.prometheus}/api/v1/{path}", timeout=5) as answer:
@@ -409,10 +395,10 @@ def run(scene: Scene) -> dict[str, Any]:
     (row,) = json.loads(report.read_text("utf-8"))
     expect(row["id"] == scene.volume and row["size_gib"] == sizes[-1] and row["used_bytes"] > 3 * 1024**3, "the report shows it", row)
     print("\nAll that was written, is it there?", flush=True)
-    sh("systemctl stop writer")
-    lines = int(sh("wc -l < /root/sums"))
-    sh("sync; echo 3 > /proc/sys/vm/drop_caches 2>/dev/null || true; sha256sum --quiet --check /root/sums", timeout=300)
-    stalls = int(sh("cat /root/sums.stalls 2>/dev/null || echo 0"))
+    scene.host.sh("systemctl stop writer")
+    lines = int(scene.host.sh("wc -l < /root/sums"))
+    scene.host.sh("sync; echo 3 > /proc/sys/vm/drop_caches 2>/dev/null || true; sha256sum --quiet --check /root/sums")
+    stalls = int(scene.host.sh("cat /root/sums.stalls 2>/dev/null || echo 0"))
     expect(lines > 0, f"{lines} files have the checksums that they were written with", lines)
     print(f"  {stalls or 'no'} writes found the disk full, and were made again", flush=True)
     legs = {name: [round(at[end] - at[begin], 1) for at in found] for name, (begin, end) in LEGS.items()}
@@ -442,7 +428,7 @@ def main() -> int:
     with ExitStack() as stack:
         try:
             report = run(Scene(output, stack))
-        except DemoError as error:
+        except (DemoError, AssertionError) as error:  # an AssertionError: what a command in the host says
             print(f"\nThe demo failed: {error}", file=sys.stderr)
             return 1
         (output / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -20,6 +20,11 @@ LARGEST = {"gp2": 16384, "gp3": 65536, "io1": 16384, "io2": 65536, "st1": 16384,
 UNDER_WAY = ("modifying", "optimizing")
 MODIFIABLE = ("in-use", "available")
 
+STEP_PERCENT = 20.0
+"""By how much the volume of a file system grows that has enough and is told of all the same: it fills fast."""
+LEAST_SHARE = 0.05
+"""The least share of a volume that files are reckoned to have; a goal that leaves them less would never be reached."""
+
 CHANGE, KEEP, DEFER, REFUSE = "change", "keep", "defer", "refuse"
 
 
@@ -60,6 +65,16 @@ class Wish:
     kind: str | None = None
     iops: int | None = None
     throughput: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A file system on its ``disk``: its size, what is ``used``, and what is ``available`` to ordinary users."""
+
+    disk: float
+    filesystem: float
+    used: float
+    available: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +124,24 @@ def decide(volume: Volume, wish: Wish, day_percent: float, now: float) -> Plan:
     if later:
         return Plan(DEFER, (*reasons, later), not_before=until, alert=alert)
     return Plan(CHANGE, tuple(reasons), alert=alert, **figures)
+
+
+def wish_for(usage: Usage, grow_below: float, free_percent: float, maximum: int | None, told: bool) -> Wish | None:
+    """What the volume of a file system is to have, ``None`` where it has enough: ``grow_below`` percent of it that are free, unless
+    somebody ``told`` of it.
+
+    What is neither used nor available - tables of inodes, reserved blocks - is a share of the file system, however large it is. So
+    ``used`` is in ``used / (1 - lost - free)`` of a disk when ``free`` of it is free, and a file system that has not all of its disk
+    yet is judged as it will be.
+    """
+    lost = 1 - (usage.used + usage.available) / usage.filesystem
+    free = 100 * (1 - lost - usage.used / usage.disk)
+    if free >= grow_below and not told:
+        return None
+    if free >= free_percent:
+        return Wish(percent=STEP_PERCENT, maximum=maximum)
+    size = usage.used / max(LEAST_SHARE, 1 - lost - free_percent / 100)
+    return Wish(free_percent=free_percent, used=round(size * (1 - free_percent / 100), 6), maximum=maximum)
 
 
 def deferred(volume: Volume, plan: Plan, why: str, too_often: bool, now: float) -> Plan:
