@@ -400,7 +400,7 @@ def run(scene: Scene) -> dict[str, Any]:
     scene.host.sh("sync; echo 3 > /proc/sys/vm/drop_caches 2>/dev/null || true; sha256sum --quiet --check /root/sums")
     stalls = int(scene.host.sh("cat /root/sums.stalls 2>/dev/null || echo 0"))
     expect(lines > 0, f"{lines} files have the checksums that they were written with", lines)
-    print(f"  {stalls or 'no'} writes found the disk full, and were made again", flush=True)
+    print(f"  {stalls} writes found the disk full, and waited", flush=True)
     legs = {name: [round(at[end] - at[begin], 1) for at in found] for name, (begin, end) in LEGS.items()}
     return {"legs": legs, "sizes": sizes, "files": lines, "stalls": stalls, "refused": scene.receiver.refused}
 
