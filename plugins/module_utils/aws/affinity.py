@@ -92,7 +92,8 @@ def _settle(client: Any, wanted: Wanted, act: bool, seconds: float) -> Result:
         for plan in result.decision.plans:
             settled = result.volumes.setdefault(plan.volume, Settled(plan, by_id[plan.volume]))
             settled.plan, settled.volume = plan, by_id[plan.volume]
-        todo = [one for one in result.volumes.values() if one.plan.action not in (engine.KEEP, engine.WAIT) and one.error is None]
+        now_known = [result.volumes[plan.volume] for plan in result.decision.plans]
+        todo = [one for one in now_known if one.plan.action not in (engine.KEEP, engine.WAIT) and one.error is None]
         if not act:
             for one in todo:
                 one.done.append(one.plan)

@@ -187,3 +187,11 @@ def test_attaching_and_detaching_take_their_time_and_a_detach_may_hang_until_it_
     assert attachment(aws, name) == (instance, "busy")
     aws.ec2.detach_volume(VolumeId=name, Force=True)
     assert attachment(aws, name) is None
+
+
+def test_a_volume_that_is_asked_for_twice_with_one_token_is_made_once(aws):
+    options = {"ClientToken": "once", "AvailabilityZone": aws.zones[0], "VolumeType": "gp3"}
+    first = aws.ec2.create_volume(Size=8, **options)["VolumeId"]
+    assert aws.ec2.create_volume(Size=8, **options)["VolumeId"] == first
+    with pytest.raises(ClientError, match="IdempotentParameterMismatch"):
+        aws.ec2.create_volume(Size=9, **options)

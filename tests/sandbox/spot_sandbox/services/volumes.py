@@ -103,12 +103,15 @@ class Modification:
 
 
 _modifications: dict[str, list[Modification]] = {}
+_tokens: dict[tuple[str, str], tuple[dict[str, Any], str]] = {}
+"""What was asked with each token for idempotency, by region, and the volume that was made."""
 
 
 def reset() -> None:
     _modifications.clear()
     _failing.clear()
     _hanging.clear()
+    _tokens.clear()
     _pace.update(PACE)
 
 
@@ -123,9 +126,17 @@ class Volumes(EC2Response):
     """EBS's operations on volumes."""
 
     def create_volume(self) -> Any:
+        token, asked = self._get_param("ClientToken"), {key: value for key, value in self.params.items() if key != "Action"}
+        if token and (self.region, token) in _tokens:
+            before, name = _tokens[self.region, token]
+            if before != asked:
+                raise EC2ClientError("IdempotentParameterMismatch", "The client token has been used with other parameters.")
+            return ActionResult(self.ec2_backend.get_volume(name))
         result = super().create_volume()
         made = list(self.ec2_backend.volumes.values())[-1]
         made.iops, made.throughput = figures(made)["Iops"], figures(made)["Throughput"]
+        if token:
+            _tokens[self.region, token] = (asked, made.id)
         return result
 
     def describe_volumes(self) -> ActionResult:
