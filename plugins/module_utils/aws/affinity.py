@@ -79,6 +79,8 @@ def _settle(client: Any, wanted: Wanted, act: bool, seconds: float) -> Result:
     detaching: dict[str, float] = {}
     while True:
         try:
+            if act and wanted.policy.move_after is not None:
+                _finish_moves(client, wanted)
             volumes, instances, labels, now = observe(client, wanted)
         except AwsError as error:
             result.error = str(error)
@@ -191,24 +193,38 @@ def _terminate(client: Any, instance: str | None) -> None:
 
 def _move(client: Any, wanted: Wanted, one: Settled, labels: Mapping[str, str]) -> None:
     """A copy of a volume in the zone of who waits, which takes its place. Each step finds what an earlier run left."""
-    old, mine = one.volume, {key: value for key, value in labels.items() if not key.startswith("aws:") and key != tags.FREE_SINCE}
-    snapshot = _snapshot(client, old.id, {**mine, tags.MOVES: old.id})
-    kept = {**{key: value for key, value in mine.items() if key != tags.MOUNT}, tags.MOVES: old.id}
-    new = _copy(client, old.id, snapshot, one.plan.zone, kept)
+    gone = (tags.FREE_SINCE, tags.MOUNT, tags.REPLACED_BY, tags.DELETE_AFTER)
+    mine = {key: value for key, value in labels.items() if not key.startswith("aws:") and key not in gone}
+    old, mine = one.volume.id, {**mine, tags.MOVES: f"{one.volume.id} {wanted.mount}"}
+    snapshot = _snapshot(client, old, mine)
+    new = _copy(client, old, snapshot, one.plan.zone, mine)
     due = (datetime.now(timezone.utc) + timedelta(days=wanted.keep_days)).strftime("%Y-%m-%d")
-    retired = {tags.REPLACED_BY: new, tags.DELETE_AFTER: due}
-    # From here on the copy is the application's, so nobody is given the old one any more.
-    _tag(client, [old.id], retired)
-    _untag(client, [old.id], tags.MOUNT)
     _tag(client, [snapshot], {tags.DELETE_AFTER: due})
+    _tag(client, [old], {tags.REPLACED_BY: new, tags.DELETE_AFTER: due})
+    # From here on nobody is given the old one any more; `_finish_moves` ends what ends here.
+    _untag(client, [old], tags.MOUNT)
     _tag(client, [new], {tags.MOUNT: wanted.mount})
     _untag(client, [new], tags.MOVES)
+
+
+def _finish_moves(client: Any, wanted: Wanted) -> None:
+    """Have copies take the place of volumes that have given it up, where a run was killed in between."""
+    copies, _now = _volumes(client, [*wanted.filters, {"Name": "tag-key", "Values": [tags.MOVES]}])
+    for raw in copies:
+        old, _space, mount = boto3_tag_list_to_ansible_dict(raw["Tags"])[tags.MOVES].partition(" ")
+        if mount != wanted.mount:
+            continue
+        found, _now = _volumes(client, [{"Name": "volume-id", "Values": [old]}])
+        left = boto3_tag_list_to_ansible_dict(found[0].get("Tags", [])) if found else {}
+        if tags.MOUNT not in left:
+            _tag(client, [raw["VolumeId"]], {tags.MOUNT: mount})
+            _untag(client, [raw["VolumeId"]], tags.MOVES)
 
 
 @Errors.common_error_handler("make a snapshot of a volume")
 def _snapshot(client: Any, volume: str, named: Mapping[str, str]) -> str:
     """One that is complete, and no older than the volume is free."""
-    filters = [{"Name": "volume-id", "Values": [volume]}, {"Name": f"tag:{tags.MOVES}", "Values": [volume]}]
+    filters = [{"Name": "volume-id", "Values": [volume]}, {"Name": f"tag:{tags.MOVES}", "Values": [named[tags.MOVES]]}]
     found = client.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]
     usable = [one for one in found if one["State"] in ("pending", "completed")]
     if usable:
