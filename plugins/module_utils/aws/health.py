@@ -18,15 +18,11 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import autoscali
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
-from ansible_collections.spot.platform.plugins.module_utils.aws.instances import UNKNOWN, describe_target_health, worst
+from ansible_collections.spot.platform.plugins.module_utils.aws.instances import UNKNOWN, describe_target_health, impaired_since, worst
 from ansible_collections.spot.platform.plugins.module_utils.aws.interruptions import known_in, passed_over
 from ansible_collections.spot.platform.plugins.module_utils.aws.stepping import Outcome
 from ansible_collections.spot.platform.plugins.module_utils.engine import health as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine.interruptions import INSTANCE_ID, NO_ID, Skipped, not_ours
-
-CHECKS = ("instance-status.status", "system-status.status")
-"""The filters of the two status checks of an instance."""
-IMPAIRED = "impaired"
 
 
 @dataclass(frozen=True)
@@ -162,25 +158,3 @@ def _targets(client: Any, steered: Sequence[steering.Steered]) -> dict[str, dict
     """What each target group says of its targets."""
     arns = sorted({arn for one in steered for arn in one.target_groups})
     return dict(zip(arns, side_by_side(lambda arn: describe_target_health(client, arn), arns)))
-
-
-def impaired_since(client: Any) -> dict[str, float | None]:
-    """The instances that fail a status check, by id, with the time since when, seconds since the epoch. Raises `AwsError`."""
-    found: dict[str, float | None] = {}
-    for part in side_by_side(lambda name: describe_instance_status(client, name), CHECKS):
-        for status in part:
-            failed = [one for one in (status["InstanceStatus"], status["SystemStatus"]) if one["Status"] == IMPAIRED]
-            details = [detail for one in failed for detail in one.get("Details", ())]
-            times = [one["ImpairedSince"].timestamp() for one in details if one.get("ImpairedSince")]
-            if failed:
-                found[status["InstanceId"]] = min(times, default=None)
-    return found
-
-
-@Errors.common_error_handler("read the status checks of the instances")
-def describe_instance_status(client: Any, check: str) -> list[dict[str, Any]]:
-    """DescribeInstanceStatus, all pages: those that fail one of the two checks."""
-    pages = client.get_paginator("describe_instance_status").paginate(
-        Filters=[{"Name": check, "Values": [IMPAIRED]}], PaginationConfig={"PageSize": 1000}
-    )
-    return [one for page in pages for one in page["InstanceStatuses"]]

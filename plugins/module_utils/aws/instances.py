@@ -32,6 +32,9 @@ OF_TARGET = {
     "unhealthy.draining": DRAINING,
 }
 """What the states of a load balancer's target mean; the others (unused, unavailable) say nothing of its health."""
+CHECKS = ("instance-status.status", "system-status.status")
+"""The filters of the two status checks of an instance."""
+IMPAIRED = "impaired"
 WORST_FIRST = (UNHEALTHY, DRAINING, STARTING, UNKNOWN, HEALTHY)
 
 
@@ -215,3 +218,25 @@ def describe_target_health(client: Any, arn: str) -> dict[str, str]:
             return {}  # deleted since the group was listed
         raise
     return {item["Target"]["Id"]: OF_TARGET.get(item["TargetHealth"]["State"], UNKNOWN) for item in found}
+
+
+def impaired_since(client: Any) -> dict[str, float | None]:
+    """The instances that fail a status check, by id, with the time since when, seconds since the epoch. Raises `AwsError`."""
+    found: dict[str, float | None] = {}
+    for part in side_by_side(lambda name: describe_instance_status(client, name), CHECKS):
+        for status in part:
+            failed = [one for one in (status["InstanceStatus"], status["SystemStatus"]) if one["Status"] == IMPAIRED]
+            details = [detail for one in failed for detail in one.get("Details", ())]
+            times = [one["ImpairedSince"].timestamp() for one in details if one.get("ImpairedSince")]
+            if failed:
+                found[status["InstanceId"]] = min(times, default=None)
+    return found
+
+
+@Errors.common_error_handler("read the status checks of the instances")
+def describe_instance_status(client: Any, check: str) -> list[dict[str, Any]]:
+    """DescribeInstanceStatus, all pages: those that fail one of the two checks."""
+    pages = client.get_paginator("describe_instance_status").paginate(
+        Filters=[{"Name": check, "Values": [IMPAIRED]}], PaginationConfig={"PageSize": 1000}
+    )
+    return [one for page in pages for one in page["InstanceStatuses"]]

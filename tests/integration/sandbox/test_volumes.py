@@ -132,3 +132,66 @@ def test_each_state_is_an_event(aws):
 def test_a_control_that_makes_no_sense_is_refused(aws, body, error):
     with pytest.raises(ValueError, match=error):
         aws.sandbox.post("/sandbox/volumes", **body)
+
+
+def launch(aws, zone="us-east-1a"):
+    (made,) = aws.ec2.run_instances(
+        ImageId=aws.image, InstanceType="m5.large", MinCount=1, MaxCount=1, Placement={"AvailabilityZone": zone}
+    )["Instances"]
+    aws.advance(60)
+    return made["InstanceId"]
+
+
+def attachment(aws, name):
+    return next(((one["InstanceId"], one["State"]) for one in volume(aws, name)["Attachments"]), None)
+
+
+def test_a_volume_is_attached_to_one_instance_of_its_zone_and_its_device_is_taken(aws):
+    name, first, second = make(aws), launch(aws), launch(aws)
+    aws.ec2.attach_volume(VolumeId=name, InstanceId=first, Device="/dev/sdf")
+    with pytest.raises(ClientError, match="VolumeInUse"):
+        aws.ec2.attach_volume(VolumeId=name, InstanceId=second, Device="/dev/sdf")
+    with pytest.raises(ClientError, match="already in use"):
+        aws.ec2.attach_volume(VolumeId=make(aws), InstanceId=first, Device="/dev/sdf")
+    with pytest.raises(ClientError, match="InvalidVolume.ZoneMismatch"):
+        aws.ec2.attach_volume(VolumeId=make(aws), InstanceId=launch(aws, "us-east-1b"), Device="/dev/sdf")
+    aws.ec2.terminate_instances(InstanceIds=[first])
+    aws.advance(120)
+    assert attachment(aws, name) is None and volume(aws, name)["State"] == "available", "it outlives its instance"
+    with pytest.raises(ClientError, match="IncorrectState|InvalidInstanceID"):
+        aws.ec2.attach_volume(VolumeId=name, InstanceId=first, Device="/dev/sdf")
+    aws.ec2.attach_volume(VolumeId=name, InstanceId=second, Device="/dev/sdf")
+    with pytest.raises(ClientError, match="InvalidAttachment.NotFound"):
+        aws.ec2.detach_volume(VolumeId=name, InstanceId=first)
+    aws.ec2.detach_volume(VolumeId=name)
+    with pytest.raises(ClientError, match="IncorrectState"):
+        aws.ec2.detach_volume(VolumeId=name)
+
+
+def test_attaching_and_detaching_take_their_time_and_a_detach_may_hang_until_it_is_forced(aws):
+    aws.sandbox.post("/sandbox/volumes", attaching=3, detaching=4)
+    name, instance = make(aws), launch(aws)
+    aws.ec2.attach_volume(VolumeId=name, InstanceId=instance, Device="/dev/sdf")
+    assert attachment(aws, name) == (instance, "attaching")
+    aws.advance(3)
+    assert attachment(aws, name) == (instance, "attached")
+    aws.ec2.detach_volume(VolumeId=name)
+    assert attachment(aws, name) == (instance, "detaching")
+    aws.advance(4)
+    assert attachment(aws, name) is None
+    aws.sandbox.post("/sandbox/volumes", hanging=[name])
+    aws.ec2.attach_volume(VolumeId=name, InstanceId=instance, Device="/dev/sdf")
+    aws.advance(3)
+    aws.ec2.detach_volume(VolumeId=name)
+    aws.advance(600)
+    assert attachment(aws, name) == (instance, "busy")
+    aws.ec2.detach_volume(VolumeId=name, Force=True)
+    assert attachment(aws, name) is None
+
+
+def test_a_volume_that_is_asked_for_twice_with_one_token_is_made_once(aws):
+    options = {"ClientToken": "once", "AvailabilityZone": aws.zones[0], "VolumeType": "gp3"}
+    first = aws.ec2.create_volume(Size=8, **options)["VolumeId"]
+    assert aws.ec2.create_volume(Size=8, **options)["VolumeId"] == first
+    with pytest.raises(ClientError, match="IdempotentParameterMismatch"):
+        aws.ec2.create_volume(Size=9, **options)

@@ -1,8 +1,12 @@
-"""EBS volumes: ModifyVolume with its real life, its limits and its refusals.
+"""EBS volumes: ModifyVolume with its real life, its limits and its refusals, and volumes that are attached to one instance at a time.
 
 A modification is ``modifying`` for some seconds, and then ``optimizing``, from when on the volume has its new size, for long; then
 ``completed``, or ``failed`` where a control said so. None begins before the one before has ended, nor after four in 24 hours.
 moto changes a volume at once, lets it shrink, and knows no limit.
+
+A volume is ``attaching`` and ``detaching`` for some seconds, none where no control says otherwise. A detach hangs for volumes that a
+control names, as it does on AWS while the volume is mounted, until it is forced. moto attaches a volume to whom it is told, whoever has
+it, in whatever zone.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models.elastic_block_store import Volume
+from moto.ec2.models.elastic_block_store import Volume, VolumeAttachment
 from moto.ec2.responses import EC2Response
 
 from spot_sandbox import ACCOUNT, clock
@@ -38,11 +42,13 @@ IOPS = {"gp3": (3000, 80000, 500), "io1": (100, 64000, 50), "io2": (100, 256000,
 THROUGHPUT = (125, 2000, 0.25)
 """MiB/s of gp3: at least, at most, and for each of its IOPS."""
 
-PACE = {"modifying": 5.0, "optimizing": 600.0}
+PACE = {"modifying": 5.0, "optimizing": 600.0, "attaching": 0.0, "detaching": 0.0}
 """Seconds of each state, where a control does not say otherwise."""
 
 _pace = dict(PACE)
 _failing: set[str] = set()
+_hanging: set[str] = set()
+MODIFYING = ("modifying", "optimizing")
 
 
 @dataclass
@@ -60,7 +66,8 @@ class Modification:
 
     def as_dict(self) -> dict[str, Any]:
         """As EC2 answers it."""
-        passed = (clock.now() - self.began).total_seconds() / sum(_pace.values()) if sum(_pace.values()) else 1.0
+        whole = sum(_pace[state] for state in MODIFYING)
+        passed = (clock.now() - self.began).total_seconds() / whole if whole else 1.0
         shown = {
             "VolumeId": self.volume.id,
             "ModificationState": self.state,
@@ -96,11 +103,15 @@ class Modification:
 
 
 _modifications: dict[str, list[Modification]] = {}
+_tokens: dict[tuple[str, str], tuple[dict[str, Any], str]] = {}
+"""What was asked with each token for idempotency, by region, and the volume that was made."""
 
 
 def reset() -> None:
     _modifications.clear()
     _failing.clear()
+    _hanging.clear()
+    _tokens.clear()
     _pace.update(PACE)
 
 
@@ -115,9 +126,17 @@ class Volumes(EC2Response):
     """EBS's operations on volumes."""
 
     def create_volume(self) -> Any:
+        token, asked = self._get_param("ClientToken"), {key: value for key, value in self.params.items() if key != "Action"}
+        if token and (self.region, token) in _tokens:
+            before, name = _tokens[self.region, token]
+            if before != asked:
+                raise EC2ClientError("IdempotentParameterMismatch", "The client token has been used with other parameters.")
+            return ActionResult(self.ec2_backend.get_volume(name))
         result = super().create_volume()
         made = list(self.ec2_backend.volumes.values())[-1]
         made.iops, made.throughput = figures(made)["Iops"], figures(made)["Throughput"]
+        if token:
+            _tokens[self.region, token] = (asked, made.id)
         return result
 
     def describe_volumes(self) -> ActionResult:
@@ -129,6 +148,37 @@ class Volumes(EC2Response):
         for one in shown:
             one.snapshot_id, one.multi_attach_enabled = one.snapshot_id or "", False
         return ActionResult({"Volumes": list(shown)} | ({"NextToken": token} if token else {}))
+
+    def attach_volume(self) -> ActionResult:
+        volume, instance = self.ec2_backend.get_volume(self._get_param("VolumeId")), self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        device = self._get_param("Device")
+        _check_attach(volume, instance, device)
+        self.error_on_dryrun()
+        made = self.ec2_backend.attach_volume(volume.id, instance.id, device)
+        made.attach_time = clock.now()
+        if _pace["attaching"]:
+            made.status = "attaching"
+            clock.call_later(_pace["attaching"], _attached, made)
+        return ActionResult(_shown(made, "attaching"))
+
+    def detach_volume(self) -> ActionResult:
+        volume = self.ec2_backend.get_volume(self._get_param("VolumeId"))
+        asked, made = self._get_param("InstanceId"), volume.attachment
+        if made is None:
+            raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is in the 'available' state.")
+        if asked and asked != made.instance.id:
+            raise EC2ClientError("InvalidAttachment.NotFound", f"The volume '{volume.id}' is not attached to instance '{asked}'.")
+        self.error_on_dryrun()
+        forced = str(self._get_param("Force")).lower() == "true"
+        answer = _shown(made, "detaching")
+        if volume.id in _hanging and not forced:
+            made.status = "busy"
+        elif _pace["detaching"] and not forced:
+            made.status = "detaching"
+            clock.call_later(_pace["detaching"], _detached, self.ec2_backend, made)
+        else:
+            _detached(self.ec2_backend, made)
+        return ActionResult(answer)
 
     def modify_volume(self) -> ActionResult:
         volume = self.ec2_backend.get_volume(self._get_param("VolumeId"))
@@ -161,6 +211,34 @@ class Volumes(EC2Response):
             found = [one for one in found if passes(one.state if name == "modification-state" else one.volume.id, values)]
         shown, token = page.cut(found)
         return ActionResult({"VolumesModifications": [one.as_dict() for one in shown]} | ({"NextToken": token} if token else {}))
+
+
+def _check_attach(volume: Volume, instance: Any, device: str) -> None:
+    if volume.attachment is not None:
+        raise EC2ClientError("VolumeInUse", f"{volume.id} is already attached to an instance")
+    if volume.zone.name != instance._placement.zone:
+        words = f"The volume '{volume.id}' is not in the same availability zone as instance '{instance.id}'"
+        raise EC2ClientError("InvalidVolume.ZoneMismatch", words)
+    if instance.state not in ("running", "stopped", "stopping"):
+        raise EC2ClientError("IncorrectState", f"Instance '{instance.id}' is not 'running'.")
+    if device in instance.block_device_mapping:
+        raise EC2ClientError("InvalidParameterValue", f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use")
+
+
+def _shown(made: VolumeAttachment, state: str) -> dict[str, Any]:
+    """An attachment as EC2 answers it."""
+    named = {"VolumeId": made.volume.id, "InstanceId": made.instance.id, "Device": made.device}
+    return {**named, "State": state, "AttachTime": made.attach_time}
+
+
+def _attached(made: VolumeAttachment) -> None:
+    if made.volume.attachment is made and made.status == "attaching":
+        made.status = "attached"
+
+
+def _detached(backend: Any, made: VolumeAttachment) -> None:
+    if made.volume.attachment is made:
+        backend.detach_volume(made.volume.id, made.instance.id, made.device)
 
 
 def _target(now: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
@@ -205,7 +283,7 @@ def _throughput(kind: str, now: dict[str, Any], asked: dict[str, Any]) -> int | 
 
 
 def _check_state(name: str, past: list[Modification]) -> None:
-    if past and past[-1].state in _pace:
+    if past and past[-1].state in MODIFYING:
         state = past[-1].state.upper()
         raise EC2ClientError("IncorrectModificationState", f"Volume {name} cannot be modified in modification state {state}")
     if sum((clock.now() - one.began).total_seconds() < DAY for one in past) >= MOST:
@@ -216,20 +294,22 @@ def _check_state(name: str, past: list[Modification]) -> None:
 
 
 def volumes(body: dict[str, Any]) -> dict[str, Any]:
-    """How fast modifications go, in seconds, and which volumes' next one fails."""
-    unknown = sorted(set(body) - {*_pace, "failing"})
+    """How fast modifications, attaching and detaching go, in seconds; which volumes' next modification fails, and whose detach hangs."""
+    lists = {"failing": _failing, "hanging": _hanging}
+    unknown = sorted(set(body) - {*_pace, *lists})
     if unknown:
-        raise ValueError(f"there is no {unknown[0]}: give modifying, optimizing (seconds) or failing (a list of ids of volumes)")
+        raise ValueError(f"there is no {unknown[0]}: give {', '.join(_pace)} (seconds), failing or hanging (lists of ids of volumes)")
     for name in set(body) & set(_pace):
         if not isinstance(body[name], int | float) or isinstance(body[name], bool) or body[name] < 0:
             raise ValueError(f"{name} is {body[name]!r}: it must be seconds, 0 or more")
-    failing = body.get("failing", sorted(_failing))
-    if not isinstance(failing, list) or not all(isinstance(one, str) for one in failing):
-        raise ValueError(f"failing is {failing!r}: it must be a list of ids of volumes")
+    for name in set(body) & set(lists):
+        if not isinstance(body[name], list) or not all(isinstance(one, str) for one in body[name]):
+            raise ValueError(f"{name} is {body[name]!r}: it must be a list of ids of volumes")
     _pace.update({name: float(body[name]) for name in set(body) & set(_pace)})
-    _failing.clear()
-    _failing.update(failing)
-    return {**_pace, "failing": sorted(_failing)}
+    for name in set(body) & set(lists):
+        lists[name].clear()
+        lists[name].update(body[name])
+    return {**_pace, **{name: sorted(found) for name, found in lists.items()}}
 
 
 CONTROL = {"POST /sandbox/volumes": volumes}
