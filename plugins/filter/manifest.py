@@ -142,7 +142,7 @@ def check(manifest: Any) -> tuple[dict[str, Any], list[str]]:
     result = ArgumentSpecValidator(schema()).validate(complete(manifest, schema()))
     problems = [plain(message) for message in result.error_messages]
     made = result.validated_parameters
-    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"])]
+    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"]), *wrong_affinity(made)]
 
 
 def wrong_scaling(capacity: dict[str, Any]) -> list[str]:
@@ -189,6 +189,23 @@ def wrong_volumes(volumes: list[dict[str, Any]]) -> list[str]:
         if one["max_size"] is not None and one["max_size"] < 1:
             problems.append(f"volumes.max_size of {mount} is {one['max_size']}: it must be 1 or more")
         seen.add(mount)
+    return problems
+
+
+def wrong_affinity(manifest: dict[str, Any]) -> list[str]:
+    """What is wrong with volumes that stay with their zone, where keys and types are right."""
+    problems, stay = [], [one for one in manifest["volumes"] if one["affinity"]]
+    if stay and (manifest["capacity"]["kind"] != "auto_scaling_group" or manifest["capacity"]["unit"] != "instances"):
+        problems.append("volumes.affinity gives each instance a volume: set capacity.kind to auto_scaling_group, capacity.unit to instances")
+    for one in stay:
+        if len(one["mount"].split()) > 1:
+            problems.append(f"volumes.mount is {one['mount']!r}: with affinity it must be without spaces")
+        for key, value in one["affinity"].items():
+            if isinstance(value, (int, float)) and value < 0:
+                problems.append(f"volumes.affinity.{key} of {one['mount']} is {value:g}: it must be 0 or more")
+    devices = [one["affinity"]["device"] for one in stay]
+    for device in sorted({one for one in devices if devices.count(one) > 1}):
+        problems.append(f"volumes.affinity.device {device} is there twice: give each mount its own")
     return problems
 
 
@@ -240,6 +257,16 @@ def spreads_filter(manifests: Any) -> list[dict[str, Any]]:
     return found
 
 
+def affinities_filter(manifests: Any) -> list[dict[str, Any]]:
+    """See ``affinities.yml``."""
+    return [
+        {"app": result["name"], "mount": one["mount"], "regions": result["regions"], **complete(one["affinity"], {})}
+        for result in by_name(manifests)
+        for one in result["volumes"]
+        if one["affinity"]
+    ]
+
+
 def by_name(manifests: Any) -> list[dict[str, Any]]:
     """The manifests with their defaults, each once, by name. Raises ``AnsibleFilterError`` for one that cannot be used."""
     found: dict[str, dict[str, Any]] = {}
@@ -253,8 +280,13 @@ def by_name(manifests: Any) -> list[dict[str, Any]]:
 
 
 class FilterModule:
-    """The filters ``spot.platform.manifest``, ``spot.platform.scalings`` and ``spot.platform.spreads``."""
+    """The filters of the collection that take manifests."""
 
     def filters(self) -> dict[str, Any]:
         """Their names in Jinja."""
-        return {"manifest": manifest_filter, "scalings": scalings_filter, "spreads": spreads_filter}
+        return {
+            "manifest": manifest_filter,
+            "scalings": scalings_filter,
+            "spreads": spreads_filter,
+            "affinities": affinities_filter,
+        }

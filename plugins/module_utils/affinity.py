@@ -29,9 +29,6 @@ def result_of(results: Sequence[Result], acted: bool) -> dict[str, Any]:
     return {
         "changed": bool(changed),
         "volumes": [volume_of(wanted, one, acted) for wanted, one in pairs],
-        "zones": [
-            {**_named(one.wanted), "zone": zone, "volumes": count} for one in ordered for zone, count in sorted(one.decision.zones.items())
-        ],
         "lacking": [{**_named(one.wanted), "instance": name} for one in ordered for name in one.decision.lacking],
         "errors": [
             *({"region": one.wanted.region, "message": one.error} for one in ordered if one.error),

@@ -21,7 +21,8 @@ description:
     replacements, never get one volume.
   - Where nobody in its zone takes a volume for O(volumes[].move_after) seconds, it moves to the zone of an instance that lacks one, by
     a snapshot. The old volume is kept for O(volumes[].keep_days) days, with the tag C(spot.platform/delete-after).
-  - RV(zones) says in which zones volumes wait, which is where replacements are to be launched.
+  - M(spot.platform.spot_autoscale) launches the instances of a group with the tag C(spot.platform/stays), which names the mounts, in the
+    zones where such a volume has nobody.
 author:
   - The spot.platform developers (@spot-platform)
 options:
@@ -152,12 +153,6 @@ volumes:
       type: list
       elements: str
       sample: ["i-0123456789abcdef0 is in its zone, us-east-1a, and has none"]
-zones:
-  description: How many volumes wait for an instance in each zone, by application, mount and region.
-  returned: always
-  type: list
-  elements: dict
-  sample: [{app: orders, mount: /var/lib/postgresql, region: us-east-1, zone: us-east-1a, volumes: 1}]
 lacking:
   description: The instances that run and wait for a volume, for which there is none.
   returned: always
@@ -245,7 +240,7 @@ def main() -> None:
             results = affinity.settle(clients, wanted, not module.check_mode, module.params["wait_timeout"])
         result = result_of(results, acted=not module.check_mode)
     except FAILURES as failure:
-        module.fail_json(msg=message(failure), volumes=[], zones=[], lacking=[], errors=[], activity=[])
+        module.fail_json(msg=message(failure), volumes=[], lacking=[], errors=[], activity=[])
     finish(module, result)
 
 

@@ -65,7 +65,7 @@ class Result:
 
     wanted: Wanted
     volumes: dict[str, Settled] = field(default_factory=dict)
-    decision: engine.Decision = engine.Decision((), {}, ())
+    decision: engine.Decision = engine.Decision((), frozenset(), ())
     error: str | None = None
 
 
@@ -178,7 +178,7 @@ def _attach(client: Any, volume: str, instance: str | None, device: str) -> None
 @Errors.common_error_handler("attach a volume")
 def _attach_volume(client: Any, volume: str, instance: str | None, device: str) -> None:
     client.attach_volume(VolumeId=volume, InstanceId=instance, Device=device)
-    client.delete_tags(Resources=[volume], Tags=[{"Key": tags.FREE_SINCE}])
+    client.delete_tags(Resources=[volume], Tags=[{"Key": tags.FREE_SINCE}, {"Key": tags.MAY_MOVE}])
 
 
 @Errors.common_error_handler("detach a volume")
@@ -193,7 +193,7 @@ def _terminate(client: Any, instance: str | None) -> None:
 
 def _move(client: Any, wanted: Wanted, one: Settled, labels: Mapping[str, str]) -> None:
     """A copy of a volume in the zone of who waits, which takes its place. Each step finds what an earlier run left."""
-    gone = (tags.FREE_SINCE, tags.MOUNT, tags.REPLACED_BY, tags.DELETE_AFTER)
+    gone = (tags.FREE_SINCE, tags.MAY_MOVE, tags.MOUNT, tags.REPLACED_BY, tags.DELETE_AFTER)
     mine = {key: value for key, value in labels.items() if not key.startswith("aws:") and key not in gone}
     old, mine = one.volume.id, {**mine, tags.MOVES: f"{one.volume.id} {wanted.mount}"}
     snapshot = _snapshot(client, old, mine)
@@ -269,14 +269,19 @@ def _untag(client: Any, names: Sequence[str], tag: str) -> None:
 
 
 def _note_free(client: Any, decision: engine.Decision, volumes: Mapping[str, Volume], labels: Mapping[str, Mapping[str, str]], now: float) -> None:
-    """Remember since when volumes are nobody's, for EC2 does not."""
+    """Remember since when volumes are nobody's, for EC2 does not, and which of them may have their next instance elsewhere."""
     for plan in decision.plans:
-        volume = volumes[plan.volume]
-        if plan.action == engine.WAIT and volume.state == "available" and not labels[volume.id].get(tags.FREE_SINCE, "").isdigit():
-            try:
-                _tag(client, [volume.id], {tags.FREE_SINCE: str(int(now))})
-            except AwsError:
-                return  # it waits longer then
+        volume, known = volumes[plan.volume], labels[plan.volume]
+        noted = {}
+        if plan.action == engine.WAIT and volume.state == "available" and not known.get(tags.FREE_SINCE, "").isdigit():
+            noted[tags.FREE_SINCE] = str(int(now))
+        if volume.id in decision.movable and tags.MAY_MOVE not in known:
+            noted[tags.MAY_MOVE] = "true"
+        try:
+            if noted:
+                _tag(client, [volume.id], noted)
+        except AwsError:
+            return  # it waits longer then
 
 
 @Errors.common_error_handler("list the volumes")

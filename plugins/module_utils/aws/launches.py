@@ -48,6 +48,13 @@ class Order:
     paid: bool = False
 
     @property
+    def zone(self) -> str | None:
+        """Where all of it comes from, if that is one zone."""
+        if self.pool:
+            return self.pool.partition("/")[0]
+        return next(iter(self.subnets)) if len(self.subnets) == 1 else None
+
+    @property
     def overrides(self) -> list[dict[str, Any]]:
         """The pools that may be launched in, as a fleet takes them."""
         return [

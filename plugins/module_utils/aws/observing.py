@@ -224,6 +224,11 @@ def observation_of(
     one: steering.Steered, region: steering.Region, remembered: remembering.Remembered, paid: int
 ) -> engine.Observation:
     """What the engine is told."""
+    if one.tags.get(ours.STAYS) and (one.homes is None or any(weight != 1 for weight in one.weights.values())):
+        raise ValueError(
+            f"{one.name} has data volumes that stay with their zones, by its tag {ours.STAYS}: it needs the kind auto_scaling_group and the "
+            "unit instances"
+        )
     zones = one.subnets.keys()
     pools = region.market.pools(one.weights, zones)
     on_demand = region.market.on_demand(one.weights, zones)
@@ -250,6 +255,7 @@ def observation_of(
         since_change=None if changed is None else max(0.0, one.now - changed),
         paid=paid,
         lent=one.lent,
+        homes=one.homes,
     )
 
 

@@ -20,6 +20,7 @@ from ansible_collections.spot.platform.plugins.module_utils import tags as ours
 from ansible_collections.spot.platform.plugins.module_utils.aws import (
     autoscaling,
     groups,
+    homes,
     market,
     state,
     steered_fleets,
@@ -36,6 +37,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.instances import
 from ansible_collections.spot.platform.plugins.module_utils.engine import memory as remembering
 from ansible_collections.spot.platform.plugins.module_utils.engine import risk, supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import AUTO_SCALING_GROUP
+from ansible_collections.spot.platform.plugins.module_utils.engine.homes import Homes
 from ansible_collections.spot.platform.plugins.module_utils.engine.market import Offer
 
 GROUP_OF_MEMBER = "aws:autoscaling:groupName"
@@ -58,7 +60,7 @@ class Steered:
     ``weights``: the units of an instance of each type that it may launch. ``loose``: the instances that were launched for
     it and are not attached yet, ``waiting``: those of them that run. ``taken``: Spot Instances that EC2 took away within
     the last hour, by id, with their pool. Of a fleet, ``refused``: the pools that gave nothing lately; ``troubles``: what
-    keeps it from launching at all.
+    keeps it from launching at all. ``homes``: the zones of its data volumes, where it is stateful.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Steered:
     troubles: Sequence[str] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     fleet: steered_fleets.Fleet | None = field(default=None, repr=False)
+    homes: Homes | None = None
 
     @property
     def key(self) -> str:
@@ -211,18 +214,19 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
         return Region((), Market(), {})
     auto_scaling = [one for one in found if isinstance(one, autoscaling.Group)]
     fleets = [one for one in found if isinstance(one, steered_fleets.Fleet)]
-    known, members, zones, (states, stateless) = side_by_side(
+    known, members, zones, stays, (states, stateless) = side_by_side(
         lambda ask: ask(),
         (
             lambda: _instances(clients, region, auto_scaling),
             lambda: steered_fleets.members(ec2, fleets),
             lambda: _zones(ec2, found, cache),
+            lambda: homes.homes(ec2, auto_scaling),
             lambda: _states(clients, region, found),
         ),
     )
     own = _by_group(auto_scaling, known)
     steered = [
-        *(_steered(group, own[group.name], zones, told) for group in auto_scaling),
+        *(replace(_steered(group, own[group.name], zones, told), homes=stays.get(group.name)) for group in auto_scaling),
         *(_steered_fleet(fleet, members.get(fleet.id, ()), zones, told) for fleet in fleets),
     ]
     steered = [_with_replaced(one, states.get(one.key), question.replace) for one in steered]
@@ -348,12 +352,13 @@ def _steered(
                 launched_at=autoscaling.moment(one["launch_time"]).timestamp(),
                 serving=member is not None and one["state"]["name"] == "running" and autoscaling.serves(member),
                 leaving=name in told,
+                zone=one["placement"]["availability_zone"],
             )
         )
     instances += [
         # Launched so lately that EC2 does not tell of it yet.
         supply.Instance(
-            name, pool_id(one["AvailabilityZone"], one["InstanceType"]), autoscaling.weight(one), now, False
+            name, pool_id(one["AvailabilityZone"], one["InstanceType"]), autoscaling.weight(one), now, False, zone=one["AvailabilityZone"]
         )
         for name, one in members.items()
         if name not in known and counts(one)

@@ -342,7 +342,7 @@ class Step:
         known = {one.id for one in observation.instances}
         new = [
             supply.Instance(
-                name, made.order.pool, self.one.weights.get(kind, 1), self.one.now, False
+                name, made.order.pool, self.one.weights.get(kind, 1), self.one.now, False, zone=made.order.zone
             )
             for made in self.launched
             for name, kind in made.instances.items()

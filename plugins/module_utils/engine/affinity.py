@@ -77,11 +77,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``plans`` by volume. ``zones``: instances without a volume that each zone can give one to - where replacements are to be launched.
-    ``lacking``: instances that run and wait for a volume, for which there is none."""
+    """``plans`` by volume. ``movable``: the volumes that have waited long enough to go to another zone. ``lacking``: instances that run
+    and wait for a volume, for which there is none."""
 
     plans: tuple[Plan, ...]
-    zones: Mapping[str, int]
+    movable: frozenset[str]
     lacking: tuple[str, ...]
 
 
@@ -102,13 +102,10 @@ def decide(volumes: Iterable[Volume], instances: Iterable[Instance], policy: Pol
         else:
             plans[volume.id] = plan
     plans |= _given(free, waiting, policy, now)
-    zones: dict[str, int] = {}
-    for volume in volumes:
-        if plans[volume.id].action == WAIT and _is_free_soon(volume, known):
-            zones[volume.zone] = zones.get(volume.zone, 0) + 1
+    movable = frozenset(one.id for one in free if plans[one.id].action != CLAIM and _may_move(one, policy, now))
     given = {plan.instance for plan in plans.values() if plan.action in (CLAIM, MOVE)}
     return Decision(
-        tuple(plans[volume.id] for volume in volumes), zones, tuple(one.id for one in waiting if one.id not in given)
+        tuple(plans[volume.id] for volume in volumes), movable, tuple(one.id for one in waiting if one.id not in given)
     )
 
 
@@ -166,7 +163,7 @@ def _elsewhere(volume: Volume, left: list[Instance], policy: Policy, now: float)
     nobody = f"nobody in {volume.zone} has waited for it, for {waits:.0f} s"
     if policy.move_after is None:
         return Plan(volume.id, WAIT, volume.zone, None, (f"{nobody}: it stays with its zone",))
-    if waits < policy.move_after:
+    if not _may_move(volume, policy, now):
         return Plan(volume.id, WAIT, volume.zone, None, (f"{nobody}; it may move after {policy.move_after:.0f} s",))
     if not left:
         return Plan(volume.id, WAIT, volume.zone, None, (f"{nobody}, and nobody elsewhere lacks one",))
@@ -176,7 +173,7 @@ def _elsewhere(volume: Volume, left: list[Instance], policy: Policy, now: float)
     return Plan(volume.id, MOVE, taker.zone, taker.id, (nobody, f"{taker.id} in {taker.zone} has none: it moves there {cost}"))
 
 
-def _is_free_soon(volume: Volume, known: Mapping[str, Instance]) -> bool:
-    """Whether a replacement in its zone gets it."""
-    holder = known.get(volume.instance or "")
-    return volume.attachment is None or holder is None or holder.state in ENDED
+def _may_move(volume: Volume, policy: Policy, now: float) -> bool:
+    """Whether it has waited long enough to go to another zone."""
+    since = now if volume.free_since is None else volume.free_since
+    return policy.move_after is not None and volume.state == "available" and now - since >= policy.move_after

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ansible_collections.spot.platform.plugins.module_utils.engine import demand, placement, regions, risk, supply
+from ansible_collections.spot.platform.plugins.module_utils.engine import demand, homes, placement, regions, risk, supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
 
 PROFILES = tuple(supply.WORTH)
@@ -36,7 +36,8 @@ class Observation:
     ``on_demand_price``: of a unit for an hour, in the unit of the pools' prices; ``on_demand_capacity``: the units of one
     On-Demand Instance. ``paid``: the units of On-Demand that reservations and plans pay for already.
     ``lent``: the units of the target that are carried for other regions. ``share``: the region's part of an application
-    whose regions help each other, the target to set in place of its own demand.
+    whose regions help each other, the target to set in place of its own demand. ``homes``: the zones of its data volumes, where it is
+    stateful.
     """
 
     now: float
@@ -53,6 +54,7 @@ class Observation:
     paid: int = 0
     lent: int = 0
     share: regions.Share | None = None
+    homes: homes.Homes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Decision:
     ``short``: those that nothing is on its way for. ``on_demand``: the On-Demand units that there will be, those that stay
     until they are replaced included; ``fallback``: those that stand in for Spot. ``lent``: the units of the target that are carried
     for other regions. Costs are for an hour: of the best fleet, with the risk of its pools, and of the target On-Demand.
-    ``lost`` and ``refused``: the pools of the observation.
+    ``lost`` and ``refused``: the pools of the observation. ``rooms``: where On-Demand may be launched, anywhere if ``None``.
     """
 
     kind: str
@@ -108,6 +110,7 @@ class Decision:
     lent: int = 0
     lost: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    rooms: homes.Rooms | None = None
 
     @property
     def acts(self) -> bool:
@@ -126,8 +129,11 @@ def decide(observation: Observation, policy: Policy) -> Decision:
         target, lent = seen.share.target, seen.share.lent
     # What is paid for already costs nothing more, and no risk: it is the base.
     base = min(target, max(policy.on_demand_base, seen.paid))
+    pools, rooms = seen.pools, None
+    if seen.homes is not None:
+        pools = homes.open_pools(seen.pools, seen.instances, homes.rooms_of(seen.homes, seen.instances, target))
     taken = supply.step(
-        supply.Seen(seen.now, target, base, seen.instances, seen.pools, seen.memory, seen.lost, seen.refused, seen.warned),
+        supply.Seen(seen.now, target, base, seen.instances, pools, seen.memory, seen.lost, seen.refused, seen.warned),
         supply.Stakes(
             supply.WORTH[policy.profile],
             seen.on_demand_price,
@@ -142,7 +148,10 @@ def decide(observation: Observation, policy: Policy) -> Decision:
     if policy.fleet:
         moves = placement.of_fleet(seen.instances, taken, target, base, supply.WORTH[policy.profile])
         taken = replace(taken, moves=moves)
-    return _told(seen, policy, asked, target, lent, base, taken)
+    if seen.homes is not None:
+        moves, rooms = homes.fitting(taken.moves, taken.prospects, seen.instances, seen.homes, target)
+        taken = replace(taken, moves=moves)
+    return _told(seen, policy, asked, target, lent, base, taken, rooms)
 
 
 def asked_of(seen: Observation, policy: Policy) -> demand.Demand:
@@ -169,6 +178,7 @@ def _told(
     lent: int,
     base: int,
     taken: supply.Step,
+    rooms: homes.Rooms | None,
 ) -> Decision:
     """The decision, with what is told of it."""
     moves, best = taken.moves, taken.best
@@ -209,6 +219,7 @@ def _told(
         lent=lent,
         lost=tuple(seen.lost),
         refused=tuple(seen.refused),
+        rooms=rooms,
     )
 
 
@@ -265,6 +276,10 @@ def _reasons(
             found.append(f"{', '.join(sorted(set(pools))[:TOLD])}{_more(len(set(pools)))} {what}")
     if moves.spot or moves.on_demand or moves.end:
         found.append(_best(seen, policy, target, taken))
+    if seen.homes is not None and (moves.spot or moves.on_demand or moves.short):
+        where = ", ".join(f"{count} in {zone}" for zone, count in sorted(seen.homes.zones.items()))
+        more = f"{seen.homes.movable} may move" if seen.homes.movable else ""
+        found.append(f"it has its data volumes where they are: {', '.join(filter(None, (where, more))) or 'none yet'}")
     asks = [f"{units} {unit} in {pool}{_chance(taken, pool)}" for pool, units in sorted(moves.spot.items())]
     if moves.on_demand:
         asks.append(f"{moves.on_demand} {unit} On-Demand")

@@ -36,7 +36,7 @@ costs, for a refusal delays by a step and may be followed by another."""
 @dataclass(frozen=True, slots=True)
 class Instance:
     """An instance of a fleet: its pool (``None`` for On-Demand), whether it serves, whether it is to go: ``leaving``, because
-    it was told to, or, ``replaced``, by our own wish, so that its pool has not taken it away."""
+    it was told to, or, ``replaced``, by our own wish, so that its pool has not taken it away. ``zone``: where it is, if that matters."""
 
     id: str
     pool: str | None
@@ -45,6 +45,7 @@ class Instance:
     serving: bool
     leaving: bool = False
     replaced: bool = False
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ REGION = "us-east-1"
 TYPES = {"m5.large": 2, "m5a.large": 2, "m6i.large": 2}
 
 
-def make(sandbox: Any, app: str = "web", region: str = "us-east-1", target: int = 8, base: int = 2, **tags: str) -> str:
-    """A group of ``target`` vCPUs over three zones, running; returns its name."""
+def make(sandbox: Any, app: str = "web", region: str = "us-east-1", target: int = 8, base: int = 2, weights: Any = None, **tags: str) -> str:
+    """A group of ``target`` vCPUs over three zones, running; returns its name. ``weights``: of the types, in place of their vCPUs."""
+    weights = weights or TYPES
     name = f"sandbox-{app}"
     ec2, autoscaling = sandbox.client("ec2", region), sandbox.client("autoscaling", region)
     subnets = sorted(ec2.describe_subnets()["Subnets"], key=lambda subnet: subnet["AvailabilityZone"])[:3]
@@ -39,7 +40,7 @@ def make(sandbox: Any, app: str = "web", region: str = "us-east-1", target: int 
         MixedInstancesPolicy={
             "LaunchTemplate": {
                 "LaunchTemplateSpecification": {"LaunchTemplateName": name, "Version": "$Latest"},
-                "Overrides": [{"InstanceType": kind, "WeightedCapacity": str(TYPES[kind])} for kind in TYPES],
+                "Overrides": [{"InstanceType": kind, "WeightedCapacity": str(weight)} for kind, weight in weights.items()],
             },
             "InstancesDistribution": {
                 "OnDemandAllocationStrategy": "lowest-price",

@@ -103,7 +103,7 @@ def test_a_volume_whose_instance_has_gone_waits_in_its_zone(orders):
     orders.launch(B)
     result = orders.settle()
     assert not result["changed"] and orders.holder(volume) == FREE
-    assert result["zones"] == [{"app": "orders", "mount": MOUNT, "region": REGION, "zone": A, "volumes": 1}]
+    assert [(one["id"], one["zone"], one["instance"]) for one in result["volumes"]] == [(volume, A, None)]
     assert "it stays with its zone" in result["volumes"][0]["reasons"][0]
 
 
@@ -165,6 +165,15 @@ def test_a_zone_without_capacity_loses_its_volume_by_the_policy_alone_and_says_t
     assert len(old["Tags"]["spot.platform/delete-after"]) == 10
     assert sorted(one["kind"] for one in moved["activity"]) == ["volume.claimed", "volume.moved"]
     assert not orders.settle(move_after=600)["changed"]
+
+
+def test_where_nobody_comes_the_planner_is_told_that_the_next_may_be_elsewhere(orders):
+    volume = orders.volume(**{"spot.platform/free-since": "1"})
+    orders.settle(move_after=600)
+    assert orders.get(volume)["Tags"]["spot.platform/may-move"] == "true"
+    here = orders.launch()
+    orders.settle(move_after=600)
+    assert orders.holder(volume)[0] == here and orders.get(volume)["Tags"] == {**TAGS, "spot.platform/mount": MOUNT}
 
 
 @pytest.mark.parametrize("operation", ["CreateSnapshot", "CreateVolume", "CreateTags", "DeleteTags", "AttachVolume"])

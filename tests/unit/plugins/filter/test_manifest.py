@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.spot.platform.plugins.filter.manifest import manifest_filter, scalings_filter
+from ansible_collections.spot.platform.plugins.filter.manifest import affinities_filter, manifest_filter, scalings_filter
 
 
 def good(**changes: Any) -> dict[str, Any]:
@@ -80,3 +80,30 @@ def test_a_scaling_that_cannot_be_is_refused_with_its_key() -> None:
     assert any("metrics[0].target is 160" in problem for problem in manifest_filter(wrong, errors=True))
     with pytest.raises(AnsibleFilterError, match="the manifest web cannot be used"):
         scalings_filter([wrong])
+
+
+STAYS = {"mount": "/srv/data", "affinity": {"device": "/dev/sdf", "fence_after": 300}}
+
+
+def test_volumes_that_stay_are_found_once_for_all_regions() -> None:
+    counted = {"min": 1, "max": 2, "unit": "instances"}
+    manifest = good(capacity=counted, volumes=[STAYS, {"mount": "/srv/logs"}], regions=["us-east-1", "eu-west-1"])
+    assert affinities_filter([manifest, good(name="api"), manifest]) == [
+        {"app": "web", "mount": "/srv/data", "regions": ["us-east-1", "eu-west-1"], "device": "/dev/sdf", "fence_after": 300}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "volumes", "problem"),
+    [
+        ({}, [STAYS], "set capacity.kind to auto_scaling_group, capacity.unit to instances"),
+        ({"unit": "instances", "kind": "ec2_fleet"}, [STAYS], "set capacity.kind to auto_scaling_group"),
+        ({"unit": "instances"}, [{**STAYS, "affinity": {}}], "device is missing"),
+        ({"unit": "instances"}, [{**STAYS, "mount": "/srv/my data"}], "with affinity it must be without spaces"),
+        ({"unit": "instances"}, [STAYS, {**STAYS, "mount": "/srv/more"}], "volumes.affinity.device /dev/sdf is there twice"),
+        ({"unit": "instances"}, [{**STAYS, "affinity": {"device": "/dev/sdf", "move_after": -1}}], "move_after of /srv/data is -1"),
+    ],
+)
+def test_volumes_that_cannot_stay_are_refused_with_the_remedy(capacity: Any, volumes: Any, problem: str) -> None:
+    manifest = good(capacity={"min": 1, "max": 2, **capacity}, volumes=volumes)
+    assert problem in " ".join(manifest_filter(manifest, errors=True))

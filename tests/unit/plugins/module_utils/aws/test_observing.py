@@ -20,6 +20,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.balancers import
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
 from ansible_collections.spot.platform.plugins.module_utils.aws.sharing import Spread
 from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Place, Spare
+from ansible_collections.spot.platform.plugins.module_utils.engine.homes import Homes
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import Instance
 
@@ -126,6 +127,13 @@ def test_a_bad_tag_is_the_trouble_of_its_group_alone(region):
     assert "apply spot.platform.spot_capacity" in found.members["bad"] and found.members["web"].one.name == "web"
     found = region(group(**{tags.LENT: "some"}))
     assert f"the tag {tags.LENT} of web is 'some', not a whole number" in found.members["web"]
+
+
+@pytest.mark.parametrize(("kind", "homes"), [("ec2_fleet", None), ("auto_scaling_group", Homes())])
+def test_what_cannot_have_a_volume_for_each_instance_is_told(region, kind, homes):
+    one = replace(group("db", kind=kind, **{tags.STAYS: "/srv/data"}), homes=homes)
+    (said,) = region(one).members.values()
+    assert "it needs the kind auto_scaling_group and the unit instances" in said
 
 
 def test_a_group_that_is_let_go_of_is_not_looked_into(region):

@@ -17,6 +17,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import steering_
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Steered
 from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Place
+from ansible_collections.spot.platform.plugins.module_utils.engine.homes import Rooms
 from botocore.exceptions import ClientError
 
 POLICY = {
@@ -230,7 +231,7 @@ def test_where_nothing_was_suspended_by_us_nothing_is_resumed(clients, carried):
 
 def test_on_demand_is_launched_first_where_it_is_paid_for():
     one = replace(group(), weights={"m5.large": 2, "m5.xlarge": 4}, subnets={"us-east-1a": "a", "us-east-1b": "b"})
-    decision = SimpleNamespace(moves=SimpleNamespace(spot={"us-east-1a/m5.large": 2}, on_demand=9))
+    decision = SimpleNamespace(moves=SimpleNamespace(spot={"us-east-1a/m5.large": 2}, on_demand=9), rooms=None)
     places = [Place("m5.xlarge", "us-east-1b", 1, "reserved"), Place("m5.large", None, 2, "a plan")]
     orders = acting.orders(one, decision, places)
     made = [(each.pool, each.units, dict(each.weights), sorted(each.subnets), each.paid) for each in orders]
@@ -243,8 +244,20 @@ def test_on_demand_is_launched_first_where_it_is_paid_for():
     ]
 
 
+def test_on_demand_of_a_stateful_group_is_launched_where_there_is_room():
+    one = replace(group(), weights={"m5.large": 1}, subnets={"us-east-1a": "a", "us-east-1b": "b", "us-east-1c": "c"})
+
+    def made(on_demand, rooms):
+        decision = SimpleNamespace(moves=SimpleNamespace(spot={}, on_demand=on_demand), rooms=rooms)
+        return [(order.units, order.zone, order.paid) for order in acting.orders(one, decision, [Place("m5.large", None, 9, "r")])]
+
+    assert made(3, Rooms({"us-east-1a": 2, "us-east-1b": 0, "us-east-1c": 1})) == [(2, "us-east-1a", False), (1, "us-east-1c", False)]
+    assert made(2, Rooms({"us-east-1b": 1}, anywhere=1)) == [(1, "us-east-1b", False), (1, None, False)]
+    assert made(2, Rooms({"us-east-1b": 1})) == [(1, "us-east-1b", False)]
+
+
 @pytest.mark.parametrize("place", [Place("c5.large", None, 3, "r"), Place("m5.large", "us-east-1z", 3, "r")])
 def test_what_is_paid_for_elsewhere_is_no_use(place):
     one = replace(group(), weights={"m5.large": 1}, subnets={"us-east-1a": "a"})
-    decision = SimpleNamespace(moves=SimpleNamespace(spot={}, on_demand=2))
+    decision = SimpleNamespace(moves=SimpleNamespace(spot={}, on_demand=2), rooms=None)
     assert [(order.units, order.paid) for order in acting.orders(one, decision, [place])] == [(2, False)]

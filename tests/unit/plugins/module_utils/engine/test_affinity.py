@@ -50,7 +50,7 @@ def test_the_replacement_in_its_zone_gets_it_when_its_instance_has_gone():
 @pytest.mark.parametrize("other", [{"zone": B}, {"state": "pending"}, {"state": "stopped"}, {"leaving": True}, {"reachable": False}])
 def test_nobody_else_gets_it(other):
     found = decide([FREE], [replace(NEW, **other)], Policy(), NOW)
-    assert found.plans[0].action == WAIT and found.zones == {A: 1}
+    assert found.plans[0].action == WAIT and found.movable == frozenset()
 
 
 def test_two_replacements_get_one_each_the_one_that_waits_longest_first():
