@@ -81,7 +81,7 @@ notes:
     C(autoscaling:CreateOrUpdateTags), C(dynamodb:BatchGetItem), C(dynamodb:UpdateItem), C(ec2:CreateFleet), C(ec2:CreateTags),
     C(ec2:DescribeAvailabilityZones), C(ec2:DescribeInstances), C(ec2:DescribeInstanceTypes),
     C(ec2:DescribeInstanceTypeOfferings), C(ec2:DescribeSpotInstanceRequests), C(ec2:DescribeSpotPriceHistory),
-    C(ec2:DescribeSubnets), C(ec2:DescribeVolumes) for groups with the tag C(spot.platform/stays),
+    C(ec2:DescribeSubnets), C(ec2:DescribeVolumes) for stateful applications,
     C(ec2:RunInstances), C(ec2:TerminateInstances), C(elasticloadbalancing:DescribeTargetHealth),
     C(iam:PassRole), C(pricing:GetProducts)."
   - "Required IAM actions for what is paid for already: C(ec2:DescribeReservedInstances), C(ec2:DescribeCapacityReservations),
