@@ -224,6 +224,8 @@ def observation_of(
     one: steering.Steered, region: steering.Region, remembered: remembering.Remembered, paid: int
 ) -> engine.Observation:
     """What the engine is told."""
+    if isinstance(one.homes, str):
+        raise ValueError(one.homes)
     if one.tags.get(ours.STAYS) and (one.homes is None or any(weight != 1 for weight in one.weights.values())):
         raise ValueError(
             f"{one.name} has data volumes that stay with their zones, by its tag {ours.STAYS}: it needs the kind auto_scaling_group and the "

@@ -60,7 +60,8 @@ class Steered:
     ``weights``: the units of an instance of each type that it may launch. ``loose``: the instances that were launched for
     it and are not attached yet, ``waiting``: those of them that run. ``taken``: Spot Instances that EC2 took away within
     the last hour, by id, with their pool. Of a fleet, ``refused``: the pools that gave nothing lately; ``troubles``: what
-    keeps it from launching at all. ``homes``: the zones of its data volumes, where it is stateful.
+    keeps it from launching at all. ``homes``: the zones of its data volumes, where it is stateful, or why
+    they are not known.
     """
 
     name: str
@@ -86,7 +87,7 @@ class Steered:
     troubles: Sequence[str] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     fleet: steered_fleets.Fleet | None = field(default=None, repr=False)
-    homes: Homes | None = None
+    homes: Homes | str | None = None
 
     @property
     def key(self) -> str:
@@ -220,7 +221,7 @@ def observe(clients: Clients, region: str, question: Question, cache: Cache) -> 
             lambda: _instances(clients, region, auto_scaling),
             lambda: steered_fleets.members(ec2, fleets),
             lambda: _zones(ec2, found, cache),
-            lambda: homes.homes(ec2, auto_scaling),
+            lambda: _homes(ec2, auto_scaling),
             lambda: _states(clients, region, found),
         ),
     )
@@ -280,6 +281,14 @@ def _zones(ec2: Any, found: Sequence[autoscaling.Group | steered_fleets.Fleet], 
         return {one: subnet.zone for one, subnet in groups.subnets(ec2, wanted).items()}
 
     return cache.remember(["zones of subnets", ec2.meta.region_name, wanted], DAY, ask)
+
+
+def _homes(ec2: Any, found: Sequence[autoscaling.Group]) -> Mapping[str, Homes | str]:
+    """Where the data volumes of the stateful ones are, or why that is not known: the others do not hang on it."""
+    try:
+        return homes.homes(ec2, found)
+    except AwsError as error:
+        return {group.name: str(error) for group in found if group.tags.get(ours.STAYS)}
 
 
 def _states(

@@ -136,5 +136,10 @@ def test_what_cannot_have_a_volume_for_each_instance_is_told(region, kind, homes
     assert "it needs the kind auto_scaling_group and the unit instances" in said
 
 
+def test_where_the_data_are_is_unknown_the_group_is_left_alone(region):
+    found = region(replace(group("db", **{tags.STAYS: "/srv/data"}), homes="Failed to list the data volumes"), group())
+    assert found.members["db"] == "Failed to list the data volumes" and found.members["web"].one.name == "web"
+
+
 def test_a_group_that_is_let_go_of_is_not_looked_into(region):
     assert region(group(), release=True, commitments=True).members == {} and region.asked == []
