@@ -11,6 +11,7 @@ from importlib import import_module
 
 from ansible_collections.spot.platform.tests.integration.modules.groups import (
     REGION,
+    TYPES,
     advance,
     dry,
     figures,
@@ -151,3 +152,14 @@ def documented_are_made(module, sandbox):
     }
     assert made <= documented, made - documented
     return True
+
+
+def test_a_stateful_group_whose_volumes_cannot_be_seen_is_left_alone_and_nothing_else_is(sandbox, fresh, step):
+    make(sandbox)
+    make(sandbox, "orders", target=3, base=0, weights=dict.fromkeys(TYPES, 1), **{"spot.platform/stays": "/srv/data", "spot.platform/unit": "instances"})
+    sandbox.post("/sandbox/faults", rules=[{"service": "ec2", "operation": "DescribeVolumes", "kind": "denied"}])
+    result = step()
+    assert result["failed"] and [(one["group"], "ec2:DescribeVolumes" in one["message"]) for one in result["errors"]] == [("sandbox-orders", True)]
+    assert [one["group"] for one in result["decisions"]] == ["sandbox-web"]
+    sandbox.post("/sandbox/faults", rules=[])
+    assert not step().get("failed")
