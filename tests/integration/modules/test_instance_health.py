@@ -244,7 +244,8 @@ def test_what_a_killed_run_left_is_completed(sandbox, web, check, step, tmp_path
     advance(sandbox, 130)
     result = check(unhealthy=bad)
     assert not result.get("failed"), result["msg"]
-    assert step_until_gone(sandbox, step, bad, 16) == bad and orphans(sandbox) == set()
+    step_until_gone(sandbox, step, bad, 16)  # or it went before, if the group had heard of the replacement when the run was killed
+    assert not set(bad) & set(spot_members(sandbox)) and orphans(sandbox) == set()
     assert serving(sandbox) == figures(sandbox)["desired"] == 16
 
 
