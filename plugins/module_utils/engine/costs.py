@@ -8,10 +8,11 @@ Money is in whole micro-dollars, so that a sum is exactly the sum of its parts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 
+from ansible_collections.spot.platform.plugins.module_utils.engine.money import UNITS
 from ansible_collections.spot.platform.plugins.module_utils.engine.timeline import Stay
 
 MICRO = 1_000_000
@@ -124,3 +125,30 @@ def price_over(history: Sequence[tuple[datetime, float]], begin: datetime, end: 
         price * max(0.0, (min(stop, end) - max(start, begin)).total_seconds())
         for (_since, price), start, stop in zip(history, starts, ends)
     )
+
+
+@dataclass(frozen=True)
+class Use:
+    """Something that ran: what it is booked under, from when until when, and its price, USD an hour, over that time."""
+
+    app: str
+    service: str
+    region: str
+    purchase: str
+    begin: datetime
+    end: datetime
+    prices: Sequence[tuple[datetime, float]]
+
+
+def estimated(uses: Iterable[Use], first: datetime, until: datetime) -> dict[tuple[date, str, str, str, str], int]:
+    """Units of money (`money`) by day in UTC, app, service, region and purchase option, from ``first`` to ``until``."""
+    found: dict[tuple[date, str, str, str, str], int] = {}
+    for use in uses:
+        begin, end = max(use.begin, first), min(use.end, until)
+        while begin < end:
+            day = begin.date()
+            stop = min(end, datetime.combine(day + timedelta(days=1), time(), begin.tzinfo))
+            key = (day, use.app, use.service, use.region, use.purchase)
+            found[key] = found.get(key, 0) + round(price_over(use.prices, begin, stop) / HOUR * UNITS)
+            begin = stop
+    return found
