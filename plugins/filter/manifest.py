@@ -53,6 +53,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
+from ansible_collections.spot.platform.plugins.module_utils.engine.cost_watch import Budget
 from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 
@@ -142,7 +143,7 @@ def check(manifest: Any) -> tuple[dict[str, Any], list[str]]:
     result = ArgumentSpecValidator(schema()).validate(complete(manifest, schema()))
     problems = [plain(message) for message in result.error_messages]
     made = result.validated_parameters
-    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"])]
+    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"]), *wrong_budget(made)]
 
 
 def wrong_scaling(capacity: dict[str, Any]) -> list[str]:
@@ -190,6 +191,17 @@ def wrong_volumes(volumes: list[dict[str, Any]]) -> list[str]:
             problems.append(f"volumes.max_size of {mount} is {one['max_size']}: it must be 1 or more")
         seen.add(mount)
     return problems
+
+
+def wrong_budget(manifest: dict[str, Any]) -> list[str]:
+    """What is wrong with the budget, where keys and types are right."""
+    given = manifest["budget"]
+    try:
+        if given:
+            Budget(manifest["name"], given["monthly"], tuple(given["alerts"]))
+    except ValueError as error:
+        return [f"budget: {error}"]
+    return []
 
 
 def plain(message: str) -> str:
@@ -240,6 +252,11 @@ def spreads_filter(manifests: Any) -> list[dict[str, Any]]:
     return found
 
 
+def budgets_filter(manifests: Any) -> list[dict[str, Any]]:
+    """See ``budgets.yml``."""
+    return [{"app": result["name"], **result["budget"]} for result in by_name(manifests) if result["budget"]]
+
+
 def by_name(manifests: Any) -> list[dict[str, Any]]:
     """The manifests with their defaults, each once, by name. Raises ``AnsibleFilterError`` for one that cannot be used."""
     found: dict[str, dict[str, Any]] = {}
@@ -253,8 +270,8 @@ def by_name(manifests: Any) -> list[dict[str, Any]]:
 
 
 class FilterModule:
-    """The filters ``spot.platform.manifest``, ``spot.platform.scalings`` and ``spot.platform.spreads``."""
+    """The filters ``spot.platform.manifest``, ``spot.platform.budgets``, ``spot.platform.scalings`` and ``spot.platform.spreads``."""
 
     def filters(self) -> dict[str, Any]:
         """Their names in Jinja."""
-        return {"manifest": manifest_filter, "scalings": scalings_filter, "spreads": spreads_filter}
+        return {"manifest": manifest_filter, "budgets": budgets_filter, "scalings": scalings_filter, "spreads": spreads_filter}
