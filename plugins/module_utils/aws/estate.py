@@ -215,7 +215,7 @@ def figures(
     known: Mapping[str, Mapping[str, Any]],
     prices: Prices,
     earliest: datetime,
-    committed_rates: Mapping[str, float],
+    committed_rates: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """All that estate_info says of a fleet (its RETURN describes the keys)."""
     now, target, base = fleet.now, fleet.number(ours.TARGET, fleet.desired), fleet.number(ours.ON_DEMAND_BASE, 0)
