@@ -33,7 +33,7 @@ options:
     description: What M(spot.platform.estate_info) returned, for the savings.
     type: dict
   waste:
-    description: What C(waste_info) returned.
+    description: What M(spot.platform.waste_info) returned.
     type: dict
 """
 

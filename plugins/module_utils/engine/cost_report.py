@@ -173,7 +173,7 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{len(report['open'])} of the days may still change, the first {report['open'][0]}: the bill is final some days after the month")
     waste = report["waste_usd_month"]
     if waste:
-        found.append(f"{waste:.2f} USD a month are wasted in {len(report['waste'])} places; waste_info tells the command that mends each")
+        found.append(f"{waste:.2f} USD a month are wasted in {len(report['waste'])} place{'s' if len(report['waste']) > 1 else ''}; waste_info tells the command that mends each")
     found += [f"waste is not known in full: {one['region']}: {one['message']}" for one in report["waste_errors"]]
     found.append(f"asking Cost Explorer has cost {report['api_cost_usd']:.2f} USD, for {report['api_requests']} requests")
     return found

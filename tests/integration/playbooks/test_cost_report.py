@@ -33,6 +33,9 @@ def costs(project: Project) -> dict[str, Any]:
     tags = {"spot.platform/app": "worker", "spot.platform/environment": ENVIRONMENT}
     project.sandbox.post("/sandbox/costs", lines=[{**line, "tags": tags} for line in lines])
     project.sandbox.post("/sandbox/costs", lines=[{"day": str(TODAY), "usd": 5000}])
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    address = [{"ResourceType": "elastic-ip", "Tags": listed}]
+    project.sandbox.client("ec2", REGION).allocate_address(Domain="vpc", TagSpecifications=address)
     return {
         "spot_costs": {"cache_dir": str(project.directory / "cache")},
         "cost_report_state": str(project.directory / "told.json"),
@@ -83,7 +86,11 @@ def test_a_month_is_reported_in_every_form_and_again_for_nothing(project: Projec
     assert app["app"] == "worker" and app["usd"] == report["total_usd"] and app["budget"]["crossed_percent"] == 100
     with Path(costs["cost_report_csv"]).open(encoding="utf-8", newline="") as file:
         assert sum(Decimal(line["usd"]) for line in csv.DictReader(file)) == Decimal(str(report["total_usd"]))
-    assert 'spot_platform_budget_usd{app="worker"} 1.0' in Path(costs["cost_report_metrics"]).read_text("utf-8")
+    metrics = Path(costs["cost_report_metrics"]).read_text("utf-8")
+    assert 'spot_platform_budget_usd{app="worker"} 1.0' in metrics
+    assert f'spot_platform_waste_month_usd{{kind="address.unattached",region="{REGION}"}} 3.65' in metrics
+    (wasted,) = report["waste"]
+    assert wasted["command"].startswith(f"aws ec2 release-address --region {REGION}") and "3.65 USD a month are wasted in 1 place;" in words
 
     odd = TODAY - timedelta(days=3)
     kinds = ["budget.exceeded", "cost.anomaly", "cost.report"]

@@ -63,7 +63,7 @@ def fleet(app="web", region="us-east-1"):
 def report(over=False, **given):
     watch = {"budgets": [BUDGET], "anomalies": [ANOMALY], "forecast": FORECAST}
     estate = {"fleets": [fleet(), fleet(region="eu-west-1"), fleet("none")]}
-    return FILTERS["cost_report"](given.get("costs", costs()), watch, "2026-01", over, estate)
+    return FILTERS["cost_report"](given.get("costs", costs()), watch, "2026-01", over, estate, given.get("waste"))
 
 
 def test_the_report_is_of_the_month_and_its_sums_are_its_rows():
@@ -98,6 +98,16 @@ def test_the_table_fits_a_terminal_and_says_what_is_to_be_known():
     assert re.search(r"^web +33\.3[34] +33\.3 % +50\.00 +40 % +60\.00$", text, re.MULTILINE)
     assert "(no application)" in text and "Days out of line" in text
     assert "2 of the days may still change" in text and "has cost 0.03 USD, for 3 requests" in text
+
+
+def test_waste_is_listed_and_what_could_not_be_looked_for_is_said():
+    one = {"kind": "volume.gp2", "resource": "vol-1", "region": "us-east-1", "usd_month": 2.0}
+    error = {"region": "eu-west-1", "missing": "volume.gp2", "message": "access denied"}
+    found = report(waste={"findings": [one, {**one, "resource": "vol-2", "usd_month": 1.5}], "usd_month": 3.5, "errors": [error]})
+    text = "\n".join(FILTERS["cost_table"](found))
+    assert re.search(r"^volume.gp2 +vol-1 +us-east-1 +2\.00$", text, re.MULTILINE)
+    assert "3.50 USD a month are wasted in 2 places" in text and "waste is not known in full: eu-west-1: access denied" in text
+    assert 'spot_platform_waste_month_usd{kind="volume.gp2",region="us-east-1"} 3.5' in FILTERS["cost_metrics"](found, 0.0)
 
 
 def test_of_a_month_that_is_over_nothing_is_forecast():
