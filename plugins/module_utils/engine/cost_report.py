@@ -14,6 +14,13 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.money import 
 NOBODY = "(no application)"
 SAVED = {"paid": "spot_platform", "all_on_demand": "all_on_demand", "fallback": "fallback", "interrupted": "interrupted"}
 """What is told of savings, and what estate_info calls it."""
+INSTANCE_COSTS = (
+    ("", "paid", "Estimated costs of instances since estate_info knows all of them."),
+    ("all_on_demand_", "all_on_demand", "The same hours On-Demand."),
+    ("fallback_", "fallback", "Of it for On-Demand that stood in for Spot."),
+    ("interrupted_", "interrupted", "Of it for instances that Spot took away."),
+)
+"""Of the metrics of savings a part of the name, the key, and the meaning."""
 MOST_FINDINGS = 20
 """Lines of waste in a table, the dearest."""
 
@@ -96,8 +103,8 @@ def tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The report as tables of text, each with ``title``, ``head`` and ``rows``; empty ones are left out."""
     found = [
         {"title": "Applications", "head": ["APPLICATION", "USD", "SHARE", "BUDGET", "SPENT", "FORECAST"], "rows": _apps(report)},
-        {"title": "Services", "head": ["SERVICE", "USD"], "rows": [[one["service"], usd(one["usd"])] for one in in_cents(report["services"])]},
-        {"title": "Purchase options", "head": ["OPTION", "USD"], "rows": [[one["purchase"], usd(one["usd"])] for one in in_cents(report["purchases"])]},
+        {"title": "Services", "head": ["SERVICE", "USD"], "rows": _sums(report["services"], "service")},
+        {"title": "Purchase options", "head": ["OPTION", "USD"], "rows": _sums(report["purchases"], "purchase")},
         {
             "title": "Savings of instances against On-Demand (estimated)",
             "head": ["APPLICATION", "SINCE", "PAID", "ON-DEMAND", "SAVED", "FALLBACK", "INTERRUPTED"],
@@ -123,6 +130,10 @@ def in_cents(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**one, "usd": cents[number]} for number, one in enumerate(parts)]
 
 
+def _sums(parts: Sequence[Mapping[str, Any]], name: str) -> list[list[str]]:
+    return [[one[name], usd(one["usd"])] for one in in_cents(parts)]
+
+
 def _apps(report: Mapping[str, Any]) -> list[list[str]]:
     whole = report["total_usd"]
     apps = [{**one, "share": one["usd"] / whole if whole else None} for one in report["apps"]]
@@ -145,8 +156,9 @@ def _app(one: Mapping[str, Any]) -> list[str]:
 
 def _saved(one: Mapping[str, Any]) -> list[str]:
     share = one["savings_percent"]
-    figures = (usd(one["paid"]), usd(one["all_on_demand"]), "-" if share is None else f"{share:.1f} %", usd(one["fallback"]), usd(one["interrupted"]))
-    return [one["app"] or NOBODY, one["since"][:16].replace("T", " "), *figures]
+    saved = "-" if share is None else f"{share:.1f} %"
+    paid, instead, fallback, interrupted = (usd(one[name]) for name in SAVED)
+    return [one["app"] or NOBODY, one["since"][:16].replace("T", " "), paid, instead, saved, fallback, interrupted]
 
 
 def _anomaly(one: Mapping[str, Any]) -> list[str]:
@@ -173,7 +185,8 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{len(report['open'])} of the days may still change, the first {report['open'][0]}: the bill is final some days after the month")
     waste = report["waste_usd_month"]
     if waste:
-        found.append(f"{waste:.2f} USD a month are wasted in {len(report['waste'])} place{'s' if len(report['waste']) > 1 else ''}; waste_info tells the command that mends each")
+        places = "1 place" if len(report["waste"]) == 1 else f"{len(report['waste'])} places"
+        found.append(f"{waste:.2f} USD a month are wasted in {places}; waste_info tells the command that mends each")
     found += [f"waste is not known in full: {one['region']}: {one['message']}" for one in report["waste_errors"]]
     found.append(f"asking Cost Explorer has cost {report['api_cost_usd']:.2f} USD, for {report['api_requests']} requests")
     return found
@@ -206,17 +219,21 @@ def metrics(report: Mapping[str, Any], now: float) -> str:
             [({"app": app, "bound": bound}, found[bound]) for app, found in outlooks for bound in ("low", "expected", "high")],
         ),
         ("budget_usd", "Budget for the month.", [({"app": one["app"]}, one["budget_usd"]) for one in budgets]),
-        ("budget_spent_ratio", "Part of the budget that is spent.", [({"app": one["app"]}, round(one["spent_percent"] / 100, 4)) for one in budgets]),
-        ("cost_anomaly_usd", "Costs of a day out of line above what is usual.", [_anomaly_metric(one) for one in report["anomalies"]]),
-        ("instance_cost_usd", "Estimated costs of instances since estate_info knows all of them.", [({"app": one["app"]}, one["paid"]) for one in report["savings"]]),
         (
-            "instance_cost_all_on_demand_usd",
-            "The same hours On-Demand.",
-            [({"app": one["app"]}, one["all_on_demand"]) for one in report["savings"]],
+            "budget_spent_ratio",
+            "Part of the budget that is spent.",
+            [({"app": one["app"]}, round(one["spent_percent"] / 100, 4)) for one in budgets],
         ),
-        ("instance_cost_fallback_usd", "Of it for On-Demand that stood in for Spot.", [({"app": one["app"]}, one["fallback"]) for one in report["savings"]]),
-        ("instance_cost_interrupted_usd", "Of it for instances that Spot took away.", [({"app": one["app"]}, one["interrupted"]) for one in report["savings"]]),
-        ("waste_month_usd", "Waste a month.", [({"kind": kind, "region": region}, rounded(units)) for (kind, region), units in sorted(waste.items())]),
+        ("cost_anomaly_usd", "Costs of a day out of line above what is usual.", [_anomaly_metric(one) for one in report["anomalies"]]),
+        *(
+            (f"instance_cost_{name}usd", meaning, [({"app": one["app"]}, one[source]) for one in report["savings"]])
+            for name, source, meaning in INSTANCE_COSTS
+        ),
+        (
+            "waste_month_usd",
+            "Waste a month.",
+            [({"kind": kind, "region": region}, rounded(units)) for (kind, region), units in sorted(waste.items())],
+        ),
         ("cost_api_requests", "Requests of Cost Explorer for the last report.", [({}, report["api_requests"])]),
         ("cost_report_timestamp_seconds", "When the report was made.", [({}, round(now, 3))]),
     ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Budget:
     alerts: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not self.monthly > 0:
+        if not math.isfinite(self.monthly) or self.monthly <= 0:
             raise ValueError(f"the budget of {self.app} is {self.monthly:g} USD a month: it must be above 0")
         for share in self.alerts:
             if not 0 < share <= 1000:

@@ -97,7 +97,8 @@ class Balancer:
 
 @dataclass(frozen=True)
 class Instance:
-    """An On-Demand instance that is in no group. ``hourly``: the mean CPU utilisation of each hour, in percent; ``peak``: the highest of a period of CloudWatch."""
+    """An On-Demand instance that is in no group. ``hourly``: the mean CPU utilisation of each hour, in percent; ``peak``: the highest of a
+    period of CloudWatch."""
 
     id: str
     region: str

@@ -15,7 +15,7 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from spot_sandbox import ACCOUNT, clock, market
+from spot_sandbox import ACCOUNT, clock
 from spot_sandbox.services.history import cost
 from spot_sandbox.services.instances import records
 
