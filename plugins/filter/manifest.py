@@ -53,6 +53,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
+from ansible_collections.spot.platform.plugins.module_utils.engine.cost_watch import Budget
 from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
 
@@ -142,7 +143,10 @@ def check(manifest: Any) -> tuple[dict[str, Any], list[str]]:
     result = ArgumentSpecValidator(schema()).validate(complete(manifest, schema()))
     problems = [plain(message) for message in result.error_messages]
     made = result.validated_parameters
-    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"]), *wrong_affinity(made)]
+    if not problems:
+        problems = [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"])]
+        problems += [*wrong_affinity(made), *wrong_budget(made)]
+    return made, problems
 
 
 def wrong_scaling(capacity: dict[str, Any]) -> list[str]:
@@ -209,6 +213,17 @@ def wrong_affinity(manifest: dict[str, Any]) -> list[str]:
     return problems
 
 
+def wrong_budget(manifest: dict[str, Any]) -> list[str]:
+    """What is wrong with the budget, where keys and types are right."""
+    given = manifest["budget"]
+    try:
+        if given:
+            Budget(manifest["name"], given["monthly"], tuple(given["alerts"]))
+    except ValueError as error:
+        return [f"budget: {error}"]
+    return []
+
+
 def plain(message: str) -> str:
     """Ansible's message with the path of the key first: ``capacity.unit must be one of ..., got: cpus``."""
     missing = re.fullmatch(r"missing required arguments: (.*?)(?: found in (.*))?", message)
@@ -267,6 +282,11 @@ def affinities_filter(manifests: Any) -> list[dict[str, Any]]:
     ]
 
 
+def budgets_filter(manifests: Any) -> list[dict[str, Any]]:
+    """See ``budgets.yml``."""
+    return [{"app": result["name"], **result["budget"]} for result in by_name(manifests) if result["budget"]]
+
+
 def by_name(manifests: Any) -> list[dict[str, Any]]:
     """The manifests with their defaults, each once, by name. Raises ``AnsibleFilterError`` for one that cannot be used."""
     found: dict[str, dict[str, Any]] = {}
@@ -289,4 +309,5 @@ class FilterModule:
             "scalings": scalings_filter,
             "spreads": spreads_filter,
             "affinities": affinities_filter,
+            "budgets": budgets_filter,
         }

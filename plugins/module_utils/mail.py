@@ -30,6 +30,7 @@ CHOICE = (
     ("alert.resolved", "recovery"),
     ("deployment.*", "deployment"),
     ("budget.*", "budget"),
+    ("cost.report", "report"),
     ("*.budget*", "budget"),
 )
 """The template of each kind, the first that fits; ``general`` where none does."""
@@ -40,6 +41,7 @@ SUBJECTS = {
     "recovery": "{{ place }}: recovered",
     "deployment": "{{ place }}: {{ event.summary }}",
     "budget": "{{ place }}: budget - {{ event.summary }}",
+    "report": "Costs: {{ event.summary }}",
     "general": "{{ place }}: {{ event.summary }}",
     "digest": "{{ place }}: {{ event.summary }}",
 }
@@ -52,6 +54,7 @@ LEADS = {
     "deployment": "A deployment of {{ event.app or 'an application' }} has news.",
     "budget": "The spending of {{ event.app or 'an application' }} has reached what its manifest allows, or what it is told to watch. "
     "Look at capacity.scaling.budget and capacity.limits in the manifest.",
+    "report": "This is what was paid, by application and service. All sums are those of the CSV, to the last decimal.",
     "general": "",
     "digest": "Many events came together; this one mail stands for all of them.",
 }
@@ -66,7 +69,10 @@ TEXT = """{{ event.summary }}
 - See what it does and why: spot.platform.platform_status, spot.platform.capacity_explain.
 - Take it down: spot.platform.app_offboard.
 - An instance can be interrupted with two minutes' notice: keep nothing on it that must last.
-{% endif %}{% for reason in event.reasons or [] %}
+{% endif %}{% for table in tables %}
+{{ table.title }}
+{% for line in table.lines %}{{ line }}
+{% endfor %}{% endfor %}{% for reason in event.reasons or [] %}
 - {{ reason }}{% endfor %}
 {% for name, value in facts %}
 {{ name }}: {{ value }}{% endfor %}
@@ -88,7 +94,12 @@ HTML = """<!doctype html>
 <li>Take it down: <code>spot.platform.app_offboard</code>.</li>
 <li>An instance can be interrupted with two minutes' notice: keep nothing on it that must last.</li>
 </ul>{% endif %}
-{% if event.reasons %}<ul>{% for reason in event.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>{% endif %}
+{% for table in tables %}<h2 style="font-size:1em">{{ table.title }}</h2>
+<table style="border-collapse:collapse">
+<tr>{% for name in table.head %}<th style="text-align:left;padding:.1em .8em .1em 0">{{ name }}</th>{% endfor %}</tr>{% for row in table.rows %}
+<tr>{% for cell in row %}<td style="padding:.1em .8em .1em 0">{{ cell }}</td>{% endfor %}</tr>{% endfor %}
+</table>
+{% endfor %}{% if event.reasons %}<ul>{% for reason in event.reasons %}<li>{{ reason }}</li>{% endfor %}</ul>{% endif %}
 <table>{% for name, value in facts %}
 <tr><th style="text-align:left;vertical-align:top;padding-right:1em">{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}
 </table>
@@ -129,13 +140,25 @@ def links_of(event: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def tables_of(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tables of ``after.tables``, each with ``title``, ``head`` and ``rows``, and with ``lines`` of text."""
+    after = event.get("after")
+    found = []
+    for table in (after.get("tables") or ()) if isinstance(after, dict) else ():
+        rows = [[str(cell) for cell in row] for row in (table["head"], *table["rows"])]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+        found.append({"title": table["title"], "head": rows[0], "rows": rows[1:], "lines": lines})
+    return found
+
+
 def facts_of(event: dict[str, Any]) -> list[tuple[str, str]]:
     """What is shown of an event below its sentences."""
     facts = [(key, str(event[key])) for key in FACTS if event.get(key)]
     for key in ("before", "after"):
         value = event.get(key)
         if isinstance(value, dict):
-            value = {name: item for name, item in value.items() if name not in ("links", "events")}
+            value = {name: item for name, item in value.items() if name not in ("links", "events", "tables")}
         if value:
             text = json.dumps(value, ensure_ascii=False, default=str)
             facts.append((key, text if len(text) <= 2000 else text[:1999] + "…"))
@@ -160,7 +183,7 @@ def compose(event: dict[str, Any], sender: str, to: tuple[str, ...]) -> bytes:
     place = "@".join(str(event[key]) for key in ("app", "region") if event.get(key)) or "spot.platform"
     values = {"event": event, "place": place, "template": name, "sender": parseaddr(sender)[1] or sender}
     subject = one_line(_template(SUBJECTS[name], False).render(values))
-    values |= {"subject": subject, "links": links_of(event), "facts": facts_of(event)}
+    values |= {"subject": subject, "links": links_of(event), "facts": facts_of(event), "tables": tables_of(event)}
     values["lead"] = _template(LEADS[name], False).render(values)
     mail = EmailMessage(policy=SMTP)
     mail["From"], mail["To"], mail["Subject"] = sender, ", ".join(to), subject

@@ -34,6 +34,11 @@ options:
     description: How far to look back for RV(fleets[].cost), RV(fleets[].timeline) and RV(fleets[].serving_min).
     type: int
     default: 24
+  committed_rates:
+    description:
+      - USD an hour by instance type, of a Savings Plan or of Reserved Instances. RV(fleets[].cost) is compared with them as well.
+    type: dict
+    default: {}
   cache_dir:
     description: Where the On-Demand prices are kept for a day.
     type: path
@@ -211,6 +216,28 @@ fleets:
           description: The difference in percent; null if nothing ran.
           type: float
           sample: 43.8
+        committed:
+          description: USD for the same capacity at O(committed_rates); null where a type has no rate.
+          type: float
+          sample: 1.25
+        fallback:
+          description: Of what was paid, USD for On-Demand that stood in for Spot.
+          type: float
+          sample: 0.1
+        interrupted:
+          description: Of what was paid, USD for instances that Spot took away in the end.
+          type: float
+          sample: 0.05
+        by_day:
+          description: The same sums by C(day), in UTC. They add up to those of the whole.
+          type: list
+          elements: dict
+          sample: [{day: "2026-01-31", spot_platform: 1.08, all_on_demand: 1.92}]
+        by_pool:
+          description: The same sums by C(zone), C(instance_type) and C(lifecycle).
+          type: list
+          elements: dict
+          sample: [{zone: us-east-1a, instance_type: m5.large, lifecycle: spot, spot_platform: 1.08, all_on_demand: 1.92}]
         fallback_share:
           description: The part of the capacity's hours, 0 to 1, in which On-Demand stood in for Spot.
           type: float
@@ -288,12 +315,26 @@ generated_at:
 """
 
 from datetime import datetime, timezone
+from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils.activity import rfc3339
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
 from ansible_collections.spot.platform.plugins.module_utils.aws.estate import Question, observe
+
+
+def rates_of(given: dict[str, Any]) -> dict[str, float]:
+    """``committed_rates``. Raises ``ValueError`` for one that is no price."""
+    rates = {}
+    for name, value in given.items():
+        try:
+            rates[name] = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"committed_rates.{name} is {value!r}: it must be USD an hour") from None
+        if not 0 <= rates[name] < float("inf"):
+            raise ValueError(f"committed_rates.{name} is {value}: it must be 0 or more")
+    return rates
 
 
 def main() -> None:
@@ -303,6 +344,7 @@ def main() -> None:
             "apps": {"type": "list", "elements": "str", "default": []},
             "environment": {"type": "str"},
             "hours": {"type": "int", "default": 24},
+            "committed_rates": {"type": "dict", "default": {}},
             "cache_dir": {"type": "path", "default": "~/.cache/spot.platform"},
         },
         supports_check_mode=True,
@@ -312,7 +354,11 @@ def main() -> None:
     if not regions:
         module.fail_json(msg="there is no region: set regions, region or AWS_DEFAULT_REGION")
     cache = Cache(options["cache_dir"], options["endpoint_url"])
-    question = Question(options["apps"], options["environment"], options["hours"])
+    try:
+        rates = rates_of(options["committed_rates"])
+    except ValueError as problem:
+        module.fail_json(msg=str(problem))
+    question = Question(options["apps"], options["environment"], options["hours"], rates)
     fleets, errors = observe(Clients.of_module(module), sorted(set(regions)), question, cache)
     for error in errors:
         module.warn(f"{error['region']}: {error['message']}")

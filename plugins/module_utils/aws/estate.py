@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
@@ -30,16 +30,20 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.groups import
 
 RECENT_ACTIVITIES = 100
 BASIS = "estimated from instance hours, Spot price history and On-Demand list prices; no storage, no traffic"
+INTERRUPTED = "Server.SpotInstanceTermination"
+"""EC2's code for an instance that Spot took away."""
 ENDED_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
 
 @dataclass(frozen=True)
 class Question:
-    """What to observe: ``apps`` (all, if empty) of ``environment`` (any, if None) over the last ``hours``."""
+    """What to observe: ``apps`` (all, if empty) of ``environment`` (any, if None) over the last ``hours``. ``committed_rates``: USD an hour
+    by type, of a Savings Plan or of Reserved Instances, to compare with."""
 
     apps: Sequence[str]
     environment: str | None
     hours: int
+    committed_rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ def observe_region(
     prices = Prices(spot, on_demand)
     alike = [(of_group(group), part) for group, part in zip(found, activities)]
     alike += [(of_fleet(fleet, members.get(fleet.id, ())), []) for fleet in fleets]
-    return [figures(fleet, part, known, prices, since) for fleet, part in alike], errors
+    return [figures(fleet, part, known, prices, since, question.committed_rates) for fleet, part in alike], errors
 
 
 def spot_history(
@@ -211,13 +215,14 @@ def figures(
     known: Mapping[str, Mapping[str, Any]],
     prices: Prices,
     earliest: datetime,
+    committed_rates: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """All that estate_info says of a fleet (its RETURN describes the keys)."""
     now, target, base = fleet.now, fleet.number(ours.TARGET, fleet.desired), fleet.number(ours.ON_DEMAND_BASE, 0)
     stays = stays_of(fleet, activities, known)
     since = complete_since(fleet, activities, known, earliest)
     steps = timeline.serving(stays, since, now)
-    cost = costs.cost(stays, prices.spot, prices.on_demand, since, now, target, base)
+    cost = costs.cost(stays, prices.spot, prices.on_demand, since, now, target, base, committed_rates)
     running = [stay for stay in stays if stay.ended is None]
     spot, on_demand = serving_now(fleet, stays)
     lowest = timeline.minimum_since_reached(steps, target)
@@ -248,10 +253,13 @@ def figures(
         "cost": {
             "since": rfc3339(since),
             "until": rfc3339(now),
-            "spot_platform": costs.dollars(cost.spent),
-            "all_on_demand": costs.dollars(cost.all_on_demand),
-            "savings_percent": cost.savings_percent,
+            **sums(cost),
             "fallback_share": cost.fallback_share,
+            "by_day": [{"day": str(day), **sums(part)} for day, part in cost.by(lambda one: one.day).items()],
+            "by_pool": [
+                {"zone": zone, "instance_type": kind, "lifecycle": lifecycle, **sums(part)}
+                for (zone, kind, lifecycle), part in cost.by(lambda one: (one.zone, one.instance_type, one.lifecycle)).items()
+            ],
             "unpriced": list(cost.unpriced),
             "basis": BASIS,
         },
@@ -266,6 +274,18 @@ def figures(
             }
             for activity in activities[:RECENT_ACTIVITIES]
         ],
+    }
+
+
+def sums(cost: costs.Cost) -> dict[str, Any]:
+    """What a cost comes to, in USD."""
+    return {
+        "spot_platform": costs.dollars(cost.spent),
+        "all_on_demand": costs.dollars(cost.all_on_demand),
+        "committed": None if cost.committed is None else costs.dollars(cost.committed),
+        "savings_percent": cost.savings_percent,
+        "fallback": costs.dollars(sum(one.fallback for one in cost.slices)),
+        "interrupted": costs.dollars(sum(one.interrupted for one in cost.slices)),
     }
 
 
@@ -314,6 +334,7 @@ def stays_of(
                 launched=launched,
                 in_service=served_from,
                 ended=ended,
+                interrupted=(instance.get("state_reason") or {}).get("code") == INTERRUPTED,
             )
         )
     return sorted(stays, key=lambda stay: (stay.launched, stay.id))

@@ -16,7 +16,7 @@ class Stay:
     """The life of one instance. It costs from ``launched`` and serves from ``in_service`` until ``ended``.
 
     ``in_service`` is ``None`` while it has not served, ``ended`` while it runs. ``capacity`` is in the group's unit,
-    ``lifecycle`` is ``spot`` or ``on_demand``.
+    ``lifecycle`` is ``spot`` or ``on_demand``. ``interrupted``: whether Spot took it away.
     """
 
     id: str
@@ -27,6 +27,7 @@ class Stay:
     launched: datetime
     in_service: datetime | None
     ended: datetime | None = None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def test_a_fleet_its_pools_and_its_money(sandbox, fresh, estate):
     cost = fleet["cost"]
     assert cost["all_on_demand"] == pytest.approx(fleet["on_demand_cost_per_hour"], rel=0.02)
     assert cost["spot_platform"] == pytest.approx(fleet["cost_per_hour"], rel=0.05)
-    assert cost["fallback_share"] == 0 and cost["unpriced"] == []
+    assert cost["fallback_share"] == 0 and cost["unpriced"] == [] and cost["committed"] is None
     assert fleet["timeline"][0]["spot"] == 0 and fleet["timeline"][-1]["spot"] == 6
     made = {f"{service}:{name}" for service, names in calls_of(sandbox).items() for name in names}
     assert made <= documented()
@@ -73,7 +73,11 @@ def test_a_drought_is_in_the_minimum_the_timeline_and_the_activities(sandbox, fr
     assert (fleet["serving"], fleet["on_demand"], fleet["fallback"], fleet["serving_min"]) == (8, 8, 6, 2)
     assert fleet["timeline"][-1]["on_demand"] == 8
     assert 0 < fleet["cost"]["fallback_share"] < 1
-    assert fleet["cost"]["all_on_demand"] > 0
+    cost = fleet["cost"]
+    assert cost["all_on_demand"] > 0 and 0 < cost["fallback"] < cost["spot_platform"] and 0 < cost["interrupted"] < cost["spot_platform"]
+    for parts in (cost["by_day"], cost["by_pool"]):
+        for name in ("spot_platform", "all_on_demand", "fallback", "interrupted"):
+            assert round(sum(part[name] for part in parts), 6) == round(cost[name], 6)
     failed = [one for one in fleet["activities"] if one["status"] == "Failed"]
     assert failed and "Spot" in failed[0]["message"]
     assert any("On-Demand stands in for 6 vcpus" in line for line in status_table({"fleets": [fleet], "errors": []}))
@@ -148,3 +152,14 @@ def test_what_cannot_be_read_is_named_and_the_rest_returned(sandbox, fresh, esta
     (fleet,) = found["fleets"]
     assert fleet["serving"] == 8 and fleet["cost_per_hour"] is None
     assert "pricing:GetProducts" in str(found["warnings"])
+
+
+def test_a_commitment_is_compared_with(sandbox, fresh, estate):
+    make(sandbox)
+    advance(sandbox, 600)
+    (fleet,) = estate(apps=["web"])["fleets"]
+    rates = {pool["instance_type"]: 0.01 for pool in fleet["pools"]}
+    (fleet,) = estate(apps=["web"], committed_rates=rates)["fleets"]
+    assert 0 < fleet["cost"]["committed"] < fleet["cost"]["spot_platform"]
+    refused = estate(committed_rates={"m5.large": "cheap"})
+    assert refused["failed"] and "committed_rates.m5.large is 'cheap': it must be USD an hour" in refused["msg"]

@@ -149,6 +149,14 @@ class Volumes(EC2Response):
             one.snapshot_id, one.multi_attach_enabled = one.snapshot_id or "", False
         return ActionResult({"Volumes": list(shown)} | ({"NextToken": token} if token else {}))
 
+    def describe_snapshots(self) -> ActionResult:
+        """moto ignores whose they are asked for, and shows those of public images as well."""
+        page = Page(self.params, default=1000, least=5, most=1000)
+        owners = {ACCOUNT if one == "self" else one for one in self._get_param("OwnerIds", [])}
+        found = self.ec2_backend.describe_snapshots(self._get_param("SnapshotIds", []), self._filters_from_querystring())
+        shown, token = page.cut([one for one in found if not owners or one.owner_id in owners])
+        return ActionResult({"Snapshots": list(shown)} | ({"NextToken": token} if token else {}))
+
     def attach_volume(self) -> ActionResult:
         volume, instance = self.ec2_backend.get_volume(self._get_param("VolumeId")), self.ec2_backend.get_instance(self._get_param("InstanceId"))
         device = self._get_param("Device")

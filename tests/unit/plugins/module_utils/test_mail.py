@@ -26,6 +26,7 @@ def mail(**event):
         ("capacity.returned", "recovery"),
         ("deployment.failed", "deployment"),
         ("budget.exceeded", "budget"),
+        ("cost.report", "report"),
         ("activity.digest", "digest"),
         ("network.ec2_vpc_net", "general"),
     ],
@@ -34,8 +35,21 @@ def test_each_kind_has_its_template_and_all_of_them_render(kind, template):
     assert template_of(kind) == template
     head, text, html = mail(kind=kind)
     assert template in SUBJECTS and "{{" not in head["Subject"] + text + html
-    assert "shop" in head["Subject"] and "4 vCPUs stand in" in text and "4 vCPUs stand in" in html
+    assert ("shop" in head["Subject"] or name_is_not_told(kind)) and "4 vCPUs stand in" in text and "4 vCPUs stand in" in html
     assert "alerts.unsubscribe" in text and "alerts.unsubscribe" in html
+
+
+def name_is_not_told(kind):
+    """Whether it is of all applications."""
+    return kind == "cost.report"
+
+
+def test_tables_are_in_the_text_and_in_the_html():
+    table = {"title": "Applications", "head": ["APPLICATION", "USD"], "rows": [["<b>shop", "12.50"], ["web", 3]]}
+    _head, text, html = mail(kind="cost.report", after={"tables": [table], "total_usd": 15.5})
+    assert "APPLICATION  USD\n<b>shop      12.50\nweb          3\n" in text.replace("\r\n", "\n")
+    assert "&lt;b&gt;shop</td>" in html and "<b>shop" not in html and ">12.50</td>" in html
+    assert "15.5" in text and "APPLICATION" not in text.split("after:")[1]
 
 
 def test_a_text_breaks_neither_out_of_the_subject_nor_out_of_the_html():

@@ -9,7 +9,8 @@ import random
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from ansible_collections.spot.platform.plugins.module_utils.engine.costs import cost, dollars, price_over
+from ansible_collections.spot.platform.plugins.module_utils.engine.costs import Use, cost, dollars, estimated, price_over
+from ansible_collections.spot.platform.plugins.module_utils.engine.money import UNITS
 from ansible_collections.spot.platform.plugins.module_utils.engine.timeline import Stay
 
 START = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
@@ -80,3 +81,55 @@ def test_sums_are_exactly_their_parts_and_saving_never_beats_the_prices():
         assert found.spent == sum(part.spent for part in found.parts)
         assert 0 <= found.fallback_share <= 1
         assert found.savings_percent is None or found.savings_percent <= 75.0
+
+
+def test_days_and_pools_add_up_to_the_whole_and_so_do_their_shares():
+    dice = random.Random(2)
+    for _problem in range(30):
+        stays = [
+            stay(begin := dice.uniform(-2, 60), begin + dice.uniform(0.01, 40), dice.choice(["spot", "on_demand"]), name=f"i-{number}")
+            for number in range(12)
+        ]
+        found = of(stays, hours=72, target=8, base=2)
+        for key in (lambda one: one.day, lambda one: (one.zone, one.instance_type, one.lifecycle), lambda one: one.id):
+            parts = found.by(key).values()
+            assert sum(part.spent for part in parts) == found.spent
+            assert sum(part.all_on_demand for part in parts) == found.all_on_demand
+        assert len(found.by(lambda one: one.day)) <= 4
+
+
+def test_each_day_begins_at_midnight_in_utc():
+    found = of([stay(0)], hours=36)
+    by_day = found.by(lambda one: str(one.day))
+    assert {day: cost.spent for day, cost in by_day.items()} == {"2026-01-31": 360_000, "2026-02-01": 720_000}
+
+
+def test_on_demand_above_the_base_is_what_the_fallback_cost():
+    stays = [stay(0, lifecycle="on_demand", name=f"i-{number}") for number in range(3)]
+    assert sum(one.fallback for one in of(stays, base=2).slices) == pytest.approx(2_000_000, abs=len(stays))
+    assert sum(one.fallback for one in of(stays, base=6).slices) == 0
+    assert sum(one.fallback for one in of([stay(0)], base=0).slices) == 0
+
+
+def test_what_was_spent_on_interrupted_instances_is_told():
+    taken = Stay("i-2", "a", "m5.large", "spot", 2, at(1), at(1), at(4), interrupted=True)
+    found = of([stay(0), taken])
+    assert {one.id: one.interrupted for one in found.slices} == {"i-1": 0, "i-2": 90_000}
+
+
+def test_a_commitment_is_compared_with_where_every_type_has_a_rate():
+    rates = {"m5.large": 0.06}
+    given = (SPOT, ON_DEMAND, START, at(10), 4, 0)
+    assert cost([stay(0)], *given, rates).committed == 600_000
+    assert cost([stay(0), stay(0, kind="c5.large", name="i-2")], *given, rates).committed is None
+    assert cost([stay(0)], *given).committed is None
+
+
+def test_what_runs_is_booked_by_day():
+    use = Use("web", "compute", "us-east-1", "spot", at(6), at(20), [(at(0), 0.1), (at(12), 0.2)])
+    found = estimated([use, use], START, at(15))
+    assert {key[0].isoformat(): units / UNITS for key, units in found.items()} == {
+        "2026-01-31": pytest.approx(2 * 6 * 0.1),
+        "2026-02-01": pytest.approx(2 * 3 * 0.2),
+    }
+    assert estimated([use], at(20), at(30)) == {}

@@ -1,0 +1,257 @@
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a month's costs in one JSON document, as tables and as metrics of Prometheus."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.spot.platform.plugins.module_utils.engine.money import rounded, shared_out, units_of
+
+NOBODY = "(no application)"
+SAVED = {"paid": "spot_platform", "all_on_demand": "all_on_demand", "fallback": "fallback", "interrupted": "interrupted"}
+"""What is told of savings, and what estate_info calls it."""
+INSTANCE_COSTS = (
+    ("", "paid", "Estimated costs of instances since estate_info knows all of them."),
+    ("all_on_demand_", "all_on_demand", "The same hours On-Demand."),
+    ("fallback_", "fallback", "Of it for On-Demand that stood in for Spot."),
+    ("interrupted_", "interrupted", "Of it for instances that Spot took away."),
+)
+"""Of the metrics of savings a part of the name, the key, and the meaning."""
+MOST_FINDINGS = 20
+"""Lines of waste in a table, the dearest."""
+
+
+def compose(
+    costs: Mapping[str, Any],
+    watch: Mapping[str, Any],
+    estate: Mapping[str, Any] | None,
+    waste: Mapping[str, Any] | None,
+    month: str,
+    over: bool,
+) -> dict[str, Any]:
+    """The report of ``month`` (``2026-01``) from what cost_info, cost_watch, estate_info and waste_info returned.
+
+    All sums are exactly those of ``rows``. ``over``: the month is, so nothing is forecast.
+    """
+    rows = [row for row in costs["rows"] if row["day"].startswith(month)]
+    budgets = {one["app"]: one for one in watch["budgets"]}
+    fleets = [fleet for fleet in (estate or {}).get("fleets", ()) if fleet.get("cost")]
+    apps = by(rows, "app")
+    return {
+        "month": month,
+        "over": over,
+        "basis": costs["basis"],
+        "reason": costs["reason"],
+        "metric": costs["metric"],
+        "open": [day for day in costs["period"]["open"] if day.startswith(month)],
+        "notes": list(costs["notes"]),
+        "total_usd": total(rows),
+        "days": by(rows, "day"),
+        "apps": [{**one, "budget": budgets.get(one["app"])} for one in apps],
+        "services": by(rows, "service"),
+        "purchases": by(rows, "purchase"),
+        "budgets": watch["budgets"],
+        "forecast": None if over else watch["forecast"],
+        "anomalies": [one for one in watch["anomalies"] if one["day"].startswith(month)],
+        "savings": savings(fleets),
+        "waste": list((waste or {}).get("findings", ())),
+        "waste_usd_month": (waste or {}).get("usd_month"),
+        "waste_errors": list((waste or {}).get("errors", ())),
+        "api_requests": costs["api_requests"],
+        "api_cost_usd": costs["api_cost_usd"],
+        "rows": rows,
+    }
+
+
+def total(rows: Iterable[Mapping[str, Any]]) -> float:
+    """The sum of the rows in USD."""
+    return rounded(sum(units_of(row["usd"]) for row in rows))
+
+
+def by(rows: Iterable[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The sums by one column, the dearest first, days in order; nothing where the rows do not tell it apart."""
+    sums: dict[str, int] = defaultdict(int)
+    for row in rows:
+        if row.get(name) is not None:
+            sums[row[name]] += units_of(row["usd"])
+    order = sorted(sums.items()) if name == "day" else sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+    return [{name: value, "usd": rounded(units)} for value, units in order]
+
+
+def savings(fleets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """By application, what its instances cost beside the same hours On-Demand, estimated, over the time that is known."""
+    found: dict[str, dict[str, Any]] = {}
+    for fleet in fleets:
+        cost = fleet["cost"]
+        app = fleet["app"] or ""
+        one = found.setdefault(app, {"app": app, "since": cost["since"], "until": cost["until"], **dict.fromkeys(SAVED, 0)})
+        one["since"], one["until"] = min(one["since"], cost["since"]), max(one["until"], cost["until"])
+        for name, source in SAVED.items():
+            one[name] += units_of(cost[source])
+    for one in found.values():
+        one["savings_percent"] = round(100 * (1 - one["paid"] / one["all_on_demand"]), 1) if one["all_on_demand"] else None
+        one.update({name: rounded(one[name]) for name in SAVED})
+        one["basis"] = "estimated"
+    return [found[app] for app in sorted(found)]
+
+
+def tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The report as tables of text, each with ``title``, ``head`` and ``rows``; empty ones are left out."""
+    found = [
+        {"title": "Applications", "head": ["APPLICATION", "USD", "SHARE", "BUDGET", "SPENT", "FORECAST"], "rows": _apps(report)},
+        {"title": "Services", "head": ["SERVICE", "USD"], "rows": _sums(report["services"], "service")},
+        {"title": "Purchase options", "head": ["OPTION", "USD"], "rows": _sums(report["purchases"], "purchase")},
+        {
+            "title": "Savings of instances against On-Demand (estimated)",
+            "head": ["APPLICATION", "SINCE", "PAID", "ON-DEMAND", "SAVED", "FALLBACK", "INTERRUPTED"],
+            "rows": [_saved(one) for one in report["savings"]],
+        },
+        {
+            "title": "Days out of line",
+            "head": ["DAY", "APPLICATION", "USD", "USUALLY", "BECAUSE OF"],
+            "rows": [_anomaly(one) for one in report["anomalies"]],
+        },
+        {
+            "title": "Waste, USD a month",
+            "head": ["WHAT", "RESOURCE", "REGION", "USD"],
+            "rows": [[one["kind"], one["resource"], one["region"], usd(one["usd_month"])] for one in report["waste"][:MOST_FINDINGS]],
+        },
+    ]
+    return [one for one in found if one["rows"]]
+
+
+def in_cents(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The parts with their ``usd`` in whole cents, which add up to their sum in whole cents."""
+    cents = shared_out({number: units_of(one["usd"]) for number, one in enumerate(parts)}, places=2)
+    return [{**one, "usd": cents[number]} for number, one in enumerate(parts)]
+
+
+def _sums(parts: Sequence[Mapping[str, Any]], name: str) -> list[list[str]]:
+    return [[one[name], usd(one["usd"])] for one in in_cents(parts)]
+
+
+def _apps(report: Mapping[str, Any]) -> list[list[str]]:
+    whole = report["total_usd"]
+    apps = [{**one, "share": one["usd"] / whole if whole else None} for one in report["apps"]]
+    total_of_all = {"app": "TOTAL", "usd": whole, "share": 1.0 if whole else None, "budget": None, "forecast": report["forecast"]}
+    return [_app(one) for one in (*in_cents(apps), total_of_all)]
+
+
+def _app(one: Mapping[str, Any]) -> list[str]:
+    budget = one["budget"] or {}
+    forecast = one.get("forecast") or budget.get("forecast")
+    return [
+        one["app"] or NOBODY,
+        usd(one["usd"]),
+        "-" if one["share"] is None else f"{100 * one['share']:.1f} %",
+        usd(budget["budget_usd"]) if budget else "-",
+        f"{budget['spent_percent']:.0f} %" if budget else "-",
+        usd(forecast["expected"]) if forecast else "-",
+    ]
+
+
+def _saved(one: Mapping[str, Any]) -> list[str]:
+    share = one["savings_percent"]
+    saved = "-" if share is None else f"{share:.1f} %"
+    paid, instead, fallback, interrupted = (usd(one[name]) for name in SAVED)
+    return [one["app"] or NOBODY, one["since"][:16].replace("T", " "), paid, instead, saved, fallback, interrupted]
+
+
+def _anomaly(one: Mapping[str, Any]) -> list[str]:
+    why = ", ".join(f"{cause['service']} of {cause['app'] or 'nobody'}" for cause in one["causes"])
+    return [one["day"], "all" if one["app"] is None else one["app"] or NOBODY, usd(one["usd"]), usd(one["usual_usd"]), why]
+
+
+def usd(amount: float) -> str:
+    """USD to a cent."""
+    return f"{amount:.2f}"
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """One sentence."""
+    forecast = report["forecast"]
+    ahead = f", {forecast['expected']:.2f} USD are to be expected at its end ({forecast['low']:.2f} to {forecast['high']:.2f})" if forecast else ""
+    return f"{report['month']} has cost {report['total_usd']:.2f} USD ({report['basis']}){ahead}"
+
+
+def remarks(report: Mapping[str, Any]) -> list[str]:
+    """What is to be known of the figures."""
+    found = list(report["notes"])
+    if report["open"]:
+        found.append(f"{len(report['open'])} of the days may still change, the first {report['open'][0]}: the bill is final some days after the month")
+    waste = report["waste_usd_month"]
+    if waste:
+        places = "1 place" if len(report["waste"]) == 1 else f"{len(report['waste'])} places"
+        found.append(f"{waste:.2f} USD a month are wasted in {places}; waste_info tells the command that mends each")
+    found += [f"waste is not known in full: {one['region']}: {one['message']}" for one in report["waste_errors"]]
+    found.append(f"asking Cost Explorer has cost {report['api_cost_usd']:.2f} USD, for {report['api_requests']} requests")
+    return found
+
+
+def metrics(report: Mapping[str, Any], now: float) -> str:
+    """The report in Prometheus's text format. ``now``: seconds since 1970."""
+    month = report["month"]
+    cells: dict[tuple[str, str, str], int] = defaultdict(int)
+    for row in report["rows"]:
+        cells[row["app"] or "", row["service"] or "", row["purchase"] or ""] += units_of(row["usd"])
+    waste: dict[tuple[str, str], int] = defaultdict(int)
+    for one in report["waste"]:
+        waste[one["kind"], one["region"]] += units_of(one["usd_month"])
+    budgets, forecast = report["budgets"], report["forecast"]
+    outlooks = [("", forecast)] if forecast else []
+    outlooks += [(one["app"], one["forecast"]) for one in budgets if one["forecast"] and not report["over"]]
+    families = [
+        (
+            "cost_month_usd",
+            "Costs of the month so far.",
+            [
+                ({"app": app, "service": service, "purchase": purchase, "month": month, "basis": report["basis"]}, rounded(units))
+                for (app, service, purchase), units in sorted(cells.items())
+            ],
+        ),
+        (
+            "cost_forecast_usd",
+            "Costs at the end of the month, of an application or of all; low and high hold four of five months.",
+            [({"app": app, "bound": bound}, found[bound]) for app, found in outlooks for bound in ("low", "expected", "high")],
+        ),
+        ("budget_usd", "Budget for the month.", [({"app": one["app"]}, one["budget_usd"]) for one in budgets]),
+        (
+            "budget_spent_ratio",
+            "Part of the budget that is spent.",
+            [({"app": one["app"]}, round(one["spent_percent"] / 100, 4)) for one in budgets],
+        ),
+        ("cost_anomaly_usd", "Costs of a day out of line above what is usual.", [_anomaly_metric(one) for one in report["anomalies"]]),
+        *(
+            (f"instance_cost_{name}usd", meaning, [({"app": one["app"]}, one[source]) for one in report["savings"]])
+            for name, source, meaning in INSTANCE_COSTS
+        ),
+        (
+            "waste_month_usd",
+            "Waste a month.",
+            [({"kind": kind, "region": region}, rounded(units)) for (kind, region), units in sorted(waste.items())],
+        ),
+        ("cost_api_requests", "Requests of Cost Explorer for the last report.", [({}, report["api_requests"])]),
+        ("cost_report_timestamp_seconds", "When the report was made.", [({}, round(now, 3))]),
+    ]
+    lines = []
+    for name, meaning, samples in families:
+        if samples:
+            lines += [f"# HELP spot_platform_{name} {meaning}", f"# TYPE spot_platform_{name} gauge"]
+            lines += [f"spot_platform_{name}{_labels(labels)} {value}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _anomaly_metric(one: Mapping[str, Any]) -> tuple[dict[str, str], float]:
+    whose = "*" if one["app"] is None else one["app"]
+    return {"app": whose, "day": one["day"]}, round(one["usd"] - one["usual_usd"], 6)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    def escaped(value: str) -> str:
+        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+    return "{" + ",".join(f'{name}="{escaped(value)}"' for name, value in labels.items()) + "}" if labels else ""

@@ -1,0 +1,223 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The spot.platform developers
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was paid, by day, app, service, region and purchase option."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cost_info
+version_added: 0.1.0
+short_description: Show what applications cost
+description:
+  - Asks Cost Explorer what was paid, by day or month, and by application, service, region and purchase option.
+  - Each request of Cost Explorer costs 0.01 USD. So the fewest are made, answers are kept in O(cache_dir), and nothing is asked that would
+    cost more than O(max_usd). RV(api_requests) and RV(api_cost_usd) say what the answer cost.
+  - A day that has been over for three days is kept, and asked for once more when the bill of its month is final; what AWS calls final
+    is never asked for again. Days that have not settled are asked for again after O(cache_hours).
+  - Where Cost Explorer must not be asked, the costs are estimated from running hours and prices. RV(basis) and RV(reason) say so.
+  - The applications are told apart by the cost allocation tag C(spot.platform/app), which the payer account has to activate.
+author:
+  - The spot.platform developers (@spot-platform)
+options:
+  start:
+    description:
+      - The first day, in UTC, such as V(2026-01-01).
+      - By default the first of this month, and on the first of a month that of the month before.
+    type: str
+  end:
+    description: The first day that does not count any more. By default today.
+    type: str
+  granularity:
+    description: Whether to show days or months.
+    type: str
+    choices: [day, month]
+    default: day
+  by:
+    description: What to tell apart, besides the time. Two take one request, three about three, four about as many as there are regions.
+    type: list
+    elements: str
+    choices: [app, service, region, purchase]
+    default: [app, service, purchase]
+  apps:
+    description: Only these applications. That one of them costs nothing in the period is an error.
+    type: list
+    elements: str
+    default: []
+  environment:
+    description: Only this environment, by the cost allocation tag C(spot.platform/environment).
+    type: str
+  accounts:
+    description: For a payer account, only these of its accounts. By default all.
+    type: list
+    elements: str
+    default: []
+  metric:
+    description: Which costs. V(AmortizedCost) spreads what is paid in advance over its time, the V(Net) ones count discounts.
+    type: str
+    choices: [UnblendedCost, AmortizedCost, NetUnblendedCost, NetAmortizedCost]
+    default: UnblendedCost
+  source:
+    description:
+      - V(billed) asks Cost Explorer, and fails where that is not allowed. V(estimated) does not ask it.
+      - V(auto) estimates where Cost Explorer denies access.
+    type: str
+    choices: [auto, billed, estimated]
+    default: auto
+  regions:
+    description: The regions to estimate in; by default that of the task.
+    type: list
+    elements: str
+  max_usd:
+    description: The most that asking may cost, in USD. With V(0), only what is kept is answered.
+    type: float
+    default: 0.1
+  cache_dir:
+    description: Where answers are kept, by account. Readable by its owner only.
+    type: path
+    default: ~/.cache/spot.platform/costs
+  cache_hours:
+    description: For how long an answer holds for days that have not settled.
+    type: float
+    default: 6
+notes:
+  - "Required IAM actions: C(ce:GetCostAndUsage), C(ce:ListCostAllocationTags), C(sts:GetCallerIdentity), and to estimate
+    C(ec2:DescribeInstances), C(ec2:DescribeSpotPriceHistory), C(ec2:DescribeVolumes), C(pricing:GetProducts)."
+  - RV(rows) add up to RV(total_usd), and so do all RV(totals), each to the last decimal.
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+attributes:
+  check_mode:
+    description: Can run in check mode.
+    support: full
+  diff_mode:
+    description: Changes nothing.
+    support: N/A
+"""
+
+EXAMPLES = r"""
+- name: See what this month has cost, by application, service and purchase option
+  spot.platform.cost_info:
+    environment: production
+  register: costs
+
+- name: See half a year by application, for at most five cents
+  spot.platform.cost_info:
+    start: "2026-01-01"
+    end: "2026-07-01"
+    granularity: month
+    by: [app]
+    max_usd: 0.05
+"""
+
+RETURN = r"""
+rows:
+  description: The costs. What was not asked for in O(by) is null.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    day:
+      description: The day, or the first day of the month.
+      type: str
+      sample: "2026-01-31"
+    app:
+      description: The application, empty for what has no tag.
+      type: str
+      sample: web
+    service:
+      description: The service, as Cost Explorer calls it.
+      type: str
+      sample: Amazon Elastic Compute Cloud - Compute
+    region:
+      description: The region.
+      type: str
+      sample: us-east-1
+    purchase:
+      description: The purchase option, as Cost Explorer calls it.
+      type: str
+      sample: Spot Instances
+    usd:
+      description: USD.
+      type: float
+      sample: 12.345678
+    basis:
+      description: C(billed) or C(estimated).
+      type: str
+      sample: billed
+total_usd:
+  description: The sum of the rows.
+  returned: always
+  type: float
+  sample: 345.678901
+totals:
+  description: The sums by each of O(by), and by C(day).
+  returned: always
+  type: dict
+  sample: {app: {web: 300.678901, worker: 45.0}}
+period:
+  description: The period, C(start) and C(end), and C(open), those of its days or months whose figures may still change.
+  returned: always
+  type: dict
+  sample: {start: "2026-01-01", end: "2026-02-01", open: []}
+basis:
+  description: C(billed) or C(estimated).
+  returned: always
+  type: str
+  sample: billed
+reason:
+  description: Why it is estimated, and from what; null if it is billed.
+  returned: always
+  type: str
+metric:
+  description: Which costs these are.
+  returned: always
+  type: str
+  sample: UnblendedCost
+api_requests:
+  description: The requests that were made of Cost Explorer, each page counted.
+  returned: always
+  type: int
+  sample: 3
+api_cost_usd:
+  description: What they cost.
+  returned: always
+  type: float
+  sample: 0.03
+cached_requests:
+  description: The requests that the cache spared.
+  returned: always
+  type: int
+  sample: 0
+notes:
+  description: What is to be known of the figures, such as a tag that is not activated. Each is a warning as well.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+"""
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.spot.platform.plugins.module_utils.aws.cost_explorer import Purse
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, message
+from ansible_collections.spot.platform.plugins.module_utils.costs import ARGUMENTS, answer
+
+
+def main() -> None:
+    module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    purse = Purse(0)
+    try:
+        result = answer(module, purse)
+    except FAILURES as failure:
+        spent = {"api_requests": purse.asked, "api_cost_usd": purse.usd, "cached_requests": purse.cached}
+        module.fail_json(msg=message(failure), rows=[], **spent)
+    for text in result["notes"]:
+        module.warn(text)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
