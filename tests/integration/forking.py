@@ -1,19 +1,18 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Python in forks of a process that has imported boto3 and what botocore knows of the services: most of what a module's run takes.
+"""Python in forks of a process that has imported boto3 and read the descriptions of services: most of a module's run.
 
-``python forking.py ADDRESS WHAT`` listens. A request is JSON with its length
-before it, and three open files: the standard input, output and error. Each run is a process of its own, as ``__main__``, with the
-environment and folder that the request names; it knows nothing of the runs before it, and ends when the connection does.
+``python forking.py ADDRESS WHAT`` listens. A request is JSON with its length before it, and three open files, the
+standard input, output and error. Each run is a process of its own, as ``__main__``, with the environment and folder that
+the request names; it knows nothing of the runs before it and ends when the connection does.
 
-WHAT is ``libraries``, for what `ansible-playbook` runs, which has all of Ansible's and ours with it, or ``modules``, for modules that
-are run from their files.
+WHAT is ``libraries``, for what `ansible-playbook` runs, which brings all of Ansible's and ours with it, or ``modules``,
+for modules that are run from their files: all ``module_utils`` are imported then.
 """
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import gc
 import json
@@ -25,6 +24,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from contextlib import suppress
 from importlib import import_module
@@ -37,9 +37,10 @@ from botocore import loaders
 from botocore.exceptions import UnknownServiceError
 
 SERVICES = (
-    *("autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "events", "iam", "kms", "pricing", "route53", "savingsplans"),
-    *("sesv2", "sns", "sqs", "ssm", "sts"),
+    *("autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "events", "iam", "kms", "pricing", "route53"),
+    *("savingsplans", "sesv2", "sns", "sqs", "ssm", "sts"),
 )
+"""Whose descriptions are read before the first fork; those of others when a run needs them."""
 PACKAGES = (
     "ansible_collections.amazon.aws.plugins.module_utils",
     "ansible_collections.spot.platform.plugins.module_utils",
@@ -73,7 +74,7 @@ class Forking:
         )
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":
-            raise RuntimeError(f"the process to fork did not start: exit code {self._process.wait()}, see its log above")
+            raise RuntimeError(f"it did not start: exit code {self._process.wait()}, see its log above")
 
     def run(self, module: str, given: str, environment: dict[str, str]) -> tuple[str, str]:
         """``python -m module``; returns its standard output and error."""
@@ -84,7 +85,8 @@ class Forking:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
                 client.connect(f"{self._folder.name}/socket")
                 content = json.dumps(asked).encode()
-                socket.send_fds(client, [len(content).to_bytes(8, "big")], [one.fileno() for one in (stdin, stdout, stderr)])
+                files = [one.fileno() for one in (stdin, stdout, stderr)]
+                socket.send_fds(client, [len(content).to_bytes(8, "big")], files)
                 client.sendall(content)
                 client.recv(1)
             return _all_of(stdout), _all_of(stderr)
@@ -135,14 +137,19 @@ def become(asked: dict[str, Any], files: list[int]) -> None:
         exec(compile(sys.stdin.buffer.read(), "<stdin>", "exec"), sys.modules["__main__"].__dict__)
 
 
+def end_with(connection: socket.socket) -> None:
+    """Nobody waits for a run whose connection has ended."""
+    connection.recv(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def fork(connection: socket.socket) -> None:
     """In the fork: serve one request, and end."""
     code = 1
     try:
         length, files, _flags, _address = socket.recv_fds(connection, 8, 3)
         content = connection.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
-        for command, value in ((fcntl.F_SETOWN, os.getpid()), (fcntl.F_SETSIG, signal.SIGKILL), (fcntl.F_SETFL, os.O_ASYNC)):
-            fcntl.fcntl(connection, command, value)  # killed when nobody waits for it any more
+        threading.Thread(target=end_with, args=(connection,), daemon=True).start()
         become(json.loads(content), files)
         code = 0
     except SystemExit as end:
