@@ -14,7 +14,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.control import O
 from ansible_collections.spot.platform.plugins.module_utils.aws.route53 import Change
 from ansible_collections.spot.platform.plugins.module_utils.engine import supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import ASK_AGAIN, Decision
-from ansible_collections.spot.platform.plugins.module_utils.engine.history import GRANTED, LOST, REFUSED
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import GRANTED, LOST, REFUSED
 
 KINDS = ("fallback", "returned", "scaled", "moved", "waiting", "steady")
 """By weight: of the rounds of a step, the first of these says what it was."""

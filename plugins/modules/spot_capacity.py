@@ -500,12 +500,9 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.clients import C
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, message
 from ansible_collections.spot.platform.plugins.module_utils.capacity import diff_of, event_of, result_of
 from ansible_collections.spot.platform.plugins.module_utils.engine.allocation import PROFILES, Limits
-from ansible_collections.spot.platform.plugins.module_utils.engine.groups import (
-    AUTO_SCALING_GROUP,
-    KINDS,
-    GroupSpec,
-    Selection,
-)
+from ansible_collections.spot.platform.plugins.module_utils.engine.groups import AUTO_SCALING_GROUP, KINDS
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import Selection
+from ansible_collections.spot.platform.plugins.module_utils.engine.provisioning import GroupSpec
 
 GROUP = {
     "name": {"type": "str", "required": True},

@@ -238,8 +238,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import market
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, message
-from ansible_collections.spot.platform.plugins.module_utils.engine.groups import Selection
-from ansible_collections.spot.platform.plugins.module_utils.engine.market import ARCHITECTURES, Offer
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import ARCHITECTURES, Offer, Selection
 
 ARGUMENTS = {
     "regions": {"type": "list", "elements": "str"},

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3.session
 import pytest
+from ansible_collections.spot.platform.tests.integration.forking import Forking
 
 ROOT = Path(__file__).resolve().parents[2]
 REGIONS = ("us-east-1", "eu-west-1", "us-west-2", "ap-south-1")
@@ -41,6 +43,8 @@ class Sandbox:
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+        self._session = boto3.session.Session()
+        self._clients: dict[tuple[str, str], Any] = {}
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """``GET`` of a control path, as JSON."""
@@ -51,17 +55,20 @@ class Sandbox:
         return self._ask("POST", path, json.dumps(body).encode())
 
     def client(self, service: str, region: str = "us-east-1", **options: Any) -> Any:
-        """A boto3 client for this sandbox."""
-        import boto3
-
-        return boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=self.url,
-            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
-            **options,
-        )
+        """A boto3 client for this sandbox; one without ``options`` is made once: to read a service's description takes long."""
+        made = self._clients.get((service, region)) if not options else None
+        if made is None:
+            made = self._session.client(
+                service,
+                region_name=region,
+                endpoint_url=self.url,
+                aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
+                **options,
+            )
+            if not options:
+                self._clients[service, region] = made
+        return made
 
     def stop(self) -> int:
         """Ask it to end, wait for it, and return its exit code."""
@@ -102,13 +109,27 @@ def fresh(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
+@pytest.fixture(scope="session")
+def _modules() -> Iterator[Forking]:
+    running = Forking(ROOT, "modules")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def interpreter() -> Iterator[str]:
+    """A Python for the modules of playbooks, with boto3 imported already."""
+    running = Forking(ROOT, "libraries")
+    yield running.interpreter
+    running.stop()
+
+
 @pytest.fixture
-def run_module(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
+def run_module(sandbox: Sandbox, _modules: Forking) -> Callable[..., dict[str, Any]]:
     """``run_module(name, args, check=False, diff=False, env=None) -> result``.
 
     ``name`` is one of ours (``spot_capacity``) or fully qualified (``amazon.aws.ec2_vpc_net``). Runs the module's file
-    as Ansible's own developer interface does, in a third of the time that the ``ansible`` command takes; a failure is a
-    result with ``failed``.
+    as Ansible's own developer interface does, in a process of its own; a failure is a result with ``failed``.
     """
 
     def run(
@@ -116,22 +137,17 @@ def run_module(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         namespace, collection, module = name.split(".") if "." in name else ("spot", "platform", name)
         arguments = {"ANSIBLE_MODULE_ARGS": {**args, "_ansible_check_mode": check, "_ansible_diff": diff}}
-        done = subprocess.run(
-            [sys.executable, "-m", f"ansible_collections.{namespace}.{collection}.plugins.modules.{module}"],
-            check=False,
-            input=json.dumps(arguments),
-            capture_output=True,
-            text=True,
-            env={
-                **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
-                **sandbox.env,
-                "PYTHONPATH": str(ROOT / ".collections"),
-                **(env or {}),
-            },
-        )
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+            **sandbox.env,
+            "PYTHONPATH": str(ROOT / ".collections"),
+            **(env or {}),
+        }
+        name_in_python = f"ansible_collections.{namespace}.{collection}.plugins.modules.{module}"
+        stdout, stderr = _modules.run(name_in_python, json.dumps(arguments), environment)
         try:
-            return json.loads(done.stdout)
+            return json.loads(stdout)
         except json.JSONDecodeError:
-            raise AssertionError(f"{name} answered no JSON:\n{done.stdout}\n{done.stderr}") from None
+            raise AssertionError(f"{name} answered no JSON:\n{stdout}\n{stderr}") from None
 
     return run

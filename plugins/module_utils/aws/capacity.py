@@ -18,15 +18,17 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.groups import
     AUTO_SCALING_GROUP,
     EC2_FLEET,
     SPOT_FLEET,
-    Decision,
     Group,
-    GroupSpec,
     Subnet,
+)
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import Offer
+from ansible_collections.spot.platform.plugins.module_utils.engine.provisioning import (
+    Decision,
+    GroupSpec,
     check_owner,
     decide,
     shortlist,
 )
-from ansible_collections.spot.platform.plugins.module_utils.engine.market import Offer
 
 BACKENDS: dict[str, Any] = {AUTO_SCALING_GROUP: groups, EC2_FLEET: fleets, SPOT_FLEET: spot_fleets}
 LOST_RACES = ("AlreadyExists", "AlreadyExistsFault")

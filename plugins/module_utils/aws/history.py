@@ -15,15 +15,13 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import autoscali
 from ansible_collections.spot.platform.plugins.module_utils.aws import estate
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
 from ansible_collections.spot.platform.plugins.module_utils.engine.history import (
-    GRANTED,
-    LOST,
-    REFUSED,
     History,
     Sighting,
     events_of,
     stood_in,
     told,
 )
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import GRANTED, LOST, REFUSED
 
 MOST_ACTIVITIES = 20_000
 """A group that is refused every two minutes for four weeks has as many."""

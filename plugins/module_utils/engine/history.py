@@ -20,11 +20,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.costs import SpotHistory
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import GRANTED, LOST, REFUSED
 from ansible_collections.spot.platform.plugins.module_utils.engine.simulation import Trace
 from ansible_collections.spot.platform.plugins.module_utils.engine.timeline import Stay
 
-GRANTED, REFUSED, LOST = "granted", "refused", "lost"
-"""What is seen of pools; ``after`` in an activity event has a list of pools for each, named as ``us-east-1a/m5.large``."""
 OPEN = 10**6
 """The room of an open pool: more than any group asks for."""
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,6 +14,8 @@ ARCHITECTURES = ("x86_64", "arm64")
 PRESENCE = ("included", "excluded", "required")
 BANDS = ("<5 %", "5-10 %", "10-15 %", "15-20 %", ">20 %")
 """The Spot Instance Advisor's bands: the share of instances that were interrupted in the last month."""
+GRANTED, REFUSED, LOST = "granted", "refused", "lost"
+"""What is seen of pools; ``after`` in an activity event has a list of pools for each, named as ``us-east-1a/m5.large``."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,27 @@ def requirements_from(wanted: Mapping[str, Any] | None) -> Requirements:
     if not isinstance(given.get("current_generation", True), bool):
         raise ValueError(f"requirements.current_generation is {given['current_generation']!r}: use true or false")
     return Requirements(**given)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The instance types that an application can take: by name, by requirements, or both; neither means all."""
+
+    names: frozenset[str] | None = None
+    requirements: Requirements | None = None
+
+    @classmethod
+    def of(cls, instance_types: Iterable[str] | None, requirements: Mapping[str, Any] | None) -> "Selection":
+        """Of the options of those names. Raises ``ValueError`` for requirements that nothing can meet."""
+        return cls(
+            frozenset(instance_types) if instance_types else None,
+            requirements_from(requirements) if requirements is not None else None,
+        )
+
+    def __contains__(self, kind: InstanceType) -> bool:
+        if self.names is not None and kind.name not in self.names:
+            return False
+        return self.requirements is None or matches(self.requirements, kind)
 
 
 def _allows(presence: str, present: bool) -> bool:

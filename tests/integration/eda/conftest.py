@@ -50,17 +50,19 @@ def wait_for(what: Callable[[], Any], words: str, seconds: float = 60) -> Any:
 
 
 class Listener:
-    """An ansible-rulebook with a rulebook of ours, and an inventory for the sandbox. ``folder`` keeps its inbox from one run to
-    the next."""
+    """An ansible-rulebook with a rulebook of ours, and an inventory for the sandbox, whose modules run in ``interpreter``.
+    ``folder`` keeps its inbox from one run to the next."""
 
-    def __init__(self, sandbox: Any, folder: Path) -> None:
+    def __init__(self, sandbox: Any, folder: Path, interpreter: str) -> None:
         self.sandbox, self.folder = sandbox, folder
         self.inventory = folder / "inventory"
         (self.inventory / "apps").mkdir(parents=True)
         (self.inventory / "group_vars").mkdir()
+        (self.inventory / "host_vars").mkdir()
         self._write("inventory/targets.spot.yml", {"plugin": "spot.platform.targets", "environment": ENVIRONMENT})
         keys = {"access_key": sandbox.env["AWS_ACCESS_KEY_ID"], "secret_key": sandbox.env["AWS_SECRET_ACCESS_KEY"]}
         self._write("inventory/group_vars/all.yml", {"spot_aws": {"endpoint_url": sandbox.url, **keys}})
+        self._write("inventory/host_vars/localhost.yml", {"ansible_python_interpreter": interpreter})
         self.activity_file = folder / "activity.jsonl"
         self.log = folder / "rulebook.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -130,8 +132,8 @@ READY = "Waiting for events"
 
 
 @pytest.fixture
-def listener(fresh: Any, tmp_path: Path) -> Iterator[Listener]:
-    made = Listener(fresh, tmp_path)
+def listener(fresh: Any, tmp_path: Path, interpreter: str) -> Iterator[Listener]:
+    made = Listener(fresh, tmp_path, interpreter)
     yield made
     made.kill()
 

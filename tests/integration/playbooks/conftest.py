@@ -48,11 +48,12 @@ class Run:
 
 
 class Project:
-    """An inventory in ``directory`` for the sandbox."""
+    """An inventory in ``directory`` for the sandbox; modules run in ``interpreter``."""
 
-    def __init__(self, sandbox: Any, directory: Path) -> None:
+    def __init__(self, sandbox: Any, directory: Path, interpreter: str) -> None:
         self.sandbox = sandbox
         self.directory = directory
+        self.interpreter = interpreter
         (directory / "apps").mkdir()
         (directory / "group_vars").mkdir()
         self.write("targets.spot.yml", {"plugin": "spot.platform.targets", "environment": ENVIRONMENT})
@@ -72,6 +73,7 @@ class Project:
     def start(self, playbook: str, **variables: Any) -> subprocess.Popen[str]:
         """``ansible-playbook`` as a process of its own group."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ANSIBLE_"))}
+        variables = {"ansible_python_interpreter": self.interpreter, **variables}
         return subprocess.Popen(
             [
                 str(Path(sys.executable).parent / "ansible-playbook"),
@@ -166,11 +168,11 @@ def check_nothing_is_there_twice(project: Project, before: dict[str, list[str]])
 
 
 @pytest.fixture
-def project(fresh: Any, tmp_path: Path) -> Project:
+def project(fresh: Any, tmp_path: Path, interpreter: str) -> Project:
     """An empty inventory, and an empty account."""
     fresh.post("/sandbox/faults", rules=[])
     fresh.post("/sandbox/calls/reset")
-    return Project(fresh, tmp_path)
+    return Project(fresh, tmp_path, interpreter)
 
 
 @pytest.fixture

@@ -11,15 +11,6 @@ import pytest
 
 TYPES = ("m5.large", "m5a.large", "c5.large")
 IMAGE = "/aws/service/debian/release/12/latest/amd64"
-_clients: dict[tuple[str, str, str], Any] = {}
-
-
-def client_of(sandbox: Any, service: str, region: str) -> Any:
-    """A client, made once: reading EC2's service model takes longer than a test."""
-    key = (sandbox.url, service, region)
-    if key not in _clients:
-        _clients[key] = sandbox.client(service, region)
-    return _clients[key]
 
 
 class Aws:
@@ -28,10 +19,10 @@ class Aws:
     def __init__(self, sandbox: Any, region: str = "us-east-1") -> None:
         self.sandbox, self.region = sandbox, region
         self.ec2, self.asg, self.elb, self.events, self.sqs, self.sns = (
-            client_of(sandbox, s, region) for s in ("ec2", "autoscaling", "elbv2", "events", "sqs", "sns")
+            sandbox.client(s, region) for s in ("ec2", "autoscaling", "elbv2", "events", "sqs", "sns")
         )
         sandbox.post("/sandbox/clock", speed=0)
-        self.image = client_of(sandbox, "ssm", region).get_parameter(Name=IMAGE)["Parameter"]["Value"]
+        self.image = sandbox.client("ssm", region).get_parameter(Name=IMAGE)["Parameter"]["Value"]
         subnets = sorted(self.ec2.describe_subnets()["Subnets"], key=lambda s: s["AvailabilityZone"])[:3]
         self.vpc, self.subnets = subnets[0]["VpcId"], [s["SubnetId"] for s in subnets]
         self.zones = [s["AvailabilityZone"] for s in subnets]

@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from .conftest import client_of
-
 SENDER = "Platform <platform@example.com>"
 
 
 def v1(sandbox: Any, sender: str = SENDER, to: list[str] | None = None) -> dict[str, Any]:
-    return client_of(sandbox, "ses", "us-east-1").send_email(
+    return sandbox.client("ses").send_email(
         Source=sender,
         Destination={"ToAddresses": to or ["owner@example.org"], "CcAddresses": ["team@example.org"]},
         Message={"Subject": {"Data": "Wëlcome"}, "Body": {"Text": {"Data": "plain"}, "Html": {"Data": "<b>rich</b>"}}},
@@ -23,7 +21,7 @@ def v1(sandbox: Any, sender: str = SENDER, to: list[str] | None = None) -> dict[
 
 
 def v2(sandbox: Any, sender: str = SENDER, to: list[str] | None = None) -> dict[str, Any]:
-    return client_of(sandbox, "sesv2", "us-east-1").send_email(
+    return sandbox.client("sesv2").send_email(
         FromEmailAddress=sender,
         Destination={"ToAddresses": to or ["owner@example.org"], "CcAddresses": ["team@example.org"]},
         Content={
@@ -39,7 +37,7 @@ def v2(sandbox: Any, sender: str = SENDER, to: list[str] | None = None) -> dict[
 
 @pytest.mark.parametrize("send", [v1, v2])
 def test_a_mail_that_was_sent_can_be_read(fresh: Any, send: Any) -> None:
-    client_of(fresh, "ses", "us-east-1").verify_domain_identity(Domain="example.com")
+    fresh.client("ses").verify_domain_identity(Domain="example.com")
     message_id = send(fresh)["MessageId"]
     (mail,) = fresh.get("/sandbox/mail")["mails"]
     assert mail == {
@@ -68,8 +66,8 @@ def test_a_mail_that_was_sent_can_be_read(fresh: Any, send: Any) -> None:
 
 @pytest.mark.parametrize("version", ["ses", "sesv2"])
 def test_a_mail_of_several_parts_is_taken_apart(fresh: Any, version: str) -> None:
-    client = client_of(fresh, version, "us-east-1")
-    client_of(fresh, "sesv2", "us-east-1").create_email_identity(EmailIdentity="platform@example.com")
+    client = fresh.client(version)
+    fresh.client("sesv2").create_email_identity(EmailIdentity="platform@example.com")
     made = EmailMessage()
     made["From"], made["To"], made["Subject"] = SENDER, "owner@example.org", "Report"
     made["List-Unsubscribe"] = "<https://example.com/u>"
@@ -93,7 +91,7 @@ def test_a_sender_that_is_not_verified_is_refused(fresh: Any, refused: Any, send
     assert message == (
         "Email address is not verified. The following identities failed the check in region US-EAST-1: " + SENDER
     )
-    ses = client_of(fresh, "ses", "us-east-1")
+    ses = fresh.client("ses")
     ses.verify_email_identity(EmailAddress="platform@example.com")
     fresh.post("/sandbox/mail", identity="platform@example.com", verified=False)
     assert refused(lambda: send(fresh))[0] == "MessageRejected"
@@ -105,11 +103,11 @@ def test_a_sender_that_is_not_verified_is_refused(fresh: Any, refused: Any, send
 
 @pytest.mark.parametrize("send", [v1, v2])
 def test_too_many_recipients_are_refused(fresh: Any, refused: Any, send: Any) -> None:
-    client_of(fresh, "ses", "us-east-1").verify_domain_identity(Domain="example.com")
+    fresh.client("ses").verify_domain_identity(Domain="example.com")
     many = [f"u{n}@example.org" for n in range(50)]
     assert refused(lambda: send(fresh, SENDER, many))[0] == "MessageRejected"
     send(fresh, "a@mail.example.com", many[:49])
-    assert client_of(fresh, "ses", "us-east-1").get_send_quota()["SentLast24Hours"] == 50
+    assert fresh.client("ses").get_send_quota()["SentLast24Hours"] == 50
 
 
 @pytest.mark.parametrize(

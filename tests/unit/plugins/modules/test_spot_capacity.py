@@ -10,14 +10,9 @@ from typing import Any
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.spot.platform.plugins.module_utils.aws.capacity import Outcome, Wish
-from ansible_collections.spot.platform.plugins.module_utils.engine.groups import (
-    EC2_FLEET,
-    Decision,
-    Selection,
-    Subnet,
-    decide,
-)
-from ansible_collections.spot.platform.plugins.module_utils.engine.market import InstanceType, Offer
+from ansible_collections.spot.platform.plugins.module_utils.engine.groups import EC2_FLEET, Subnet
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import InstanceType, Offer, Selection
+from ansible_collections.spot.platform.plugins.module_utils.engine.provisioning import Decision, decide
 from ansible_collections.spot.platform.plugins.modules import spot_capacity
 
 

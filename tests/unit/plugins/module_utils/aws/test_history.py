@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils.aws import history
-from ansible_collections.spot.platform.plugins.module_utils.engine.history import GRANTED, LOST, REFUSED
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import GRANTED, LOST, REFUSED
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
 ID = "i-0123456789abcdef0"

@@ -13,15 +13,16 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.allocation im
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import (
     AUTO_SCALING_GROUP,
     EC2_FLEET,
-    Decision,
     Group,
-    GroupSpec,
-    Selection,
     Subnet,
+)
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import InstanceType, Offer, Selection
+from ansible_collections.spot.platform.plugins.module_utils.engine.provisioning import (
+    Decision,
+    GroupSpec,
     decide,
     shortlist,
 )
-from ansible_collections.spot.platform.plugins.module_utils.engine.market import InstanceType, Offer
 
 ZONES = ("us-east-1a", "us-east-1b")
 SUBNETS = [Subnet(f"subnet-{zone[-1]}", zone, True) for zone in ZONES]
