@@ -55,6 +55,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
+from ansible_collections.spot.platform.plugins.module_utils.engine.volumes import misfits
 
 SCHEMA = Path(__file__).resolve().parents[2] / "roles" / "app" / "meta" / "argument_specs.yml"
 
@@ -172,8 +173,39 @@ def wrong_regions(manifest: dict[str, Any]) -> list[str]:
     return problems
 
 
+MOUNT = re.compile(r"(/[A-Za-z0-9_@.-]*[A-Za-z0-9_@-][A-Za-z0-9_@.-]*)+")
+SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var/tmp")
+"""Folders that an instance needs as they are, with all below them."""
+PARENTS = ("", "home", "opt", "var", "var/lib")
+"""Folders that others share: a mount would hide what they have."""
+
+
+def wrong_mount(mount: str) -> str | None:
+    """What is wrong with a mount point of something that is made."""
+    if mount[1:] in PARENTS or any(mount[1:] == one or mount[1:].startswith(f"{one}/") for one in SYSTEM):
+        return "the instance needs what is there; use one such as /srv/data or /var/lib/postgresql"
+    if not MOUNT.fullmatch(mount) or len(mount) > 255:
+        return "it must be a path of letters, digits, '.', '_', '@' and '-', of 255 characters at most"
+    return None
+
+
+def wrong_disk(one: dict[str, Any]) -> list[str]:
+    """What is wrong with the volume that an entry asks for."""
+    mount, size = one["mount"], one["size"]
+    if size is None:
+        given = [key for key in ("iops", "throughput", "kms_key") if one[key] is not None]
+        return [f"volumes of {mount} has {given[0]} and no size: give the size, or leave it out"] if given else []
+    problems = [f"volumes.{text}, at {mount}" for text in misfits(one["type"], size, one["iops"], one["throughput"])]
+    wrong = wrong_mount(mount)
+    if wrong and mount.startswith("/"):
+        problems.append(f"volumes.mount is {mount!r}: {wrong}")
+    if one["max_size"] is not None and 1 <= one["max_size"] < size:
+        problems.append(f"volumes.max_size of {mount} is {one['max_size']}, below its size, {size}: make it {size} or more")
+    return problems
+
+
 def wrong_volumes(volumes: list[dict[str, Any]]) -> list[str]:
-    """What is wrong with how file systems grow, where keys and types are right."""
+    """What is wrong with file systems and how they grow, where keys and types are right."""
     problems, seen = [], set()
     for one in volumes:
         mount, below, free = one["mount"], one["grow_below"], one["free_percent"]
@@ -188,6 +220,7 @@ def wrong_volumes(volumes: list[dict[str, Any]]) -> list[str]:
             )
         if one["max_size"] is not None and one["max_size"] < 1:
             problems.append(f"volumes.max_size of {mount} is {one['max_size']}: it must be 1 or more")
+        problems += wrong_disk(one)
         seen.add(mount)
     return problems
 
