@@ -55,6 +55,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
+from ansible_collections.spot.platform.plugins.module_utils.engine.shares import Share
+from ansible_collections.spot.platform.plugins.module_utils.engine.shares import problems as misfits_of
 from ansible_collections.spot.platform.plugins.module_utils.engine.volumes import misfits
 
 SCHEMA = Path(__file__).resolve().parents[2] / "roles" / "app" / "meta" / "argument_specs.yml"
@@ -143,7 +145,7 @@ def check(manifest: Any) -> tuple[dict[str, Any], list[str]]:
     result = ArgumentSpecValidator(schema()).validate(complete(manifest, schema()))
     problems = [plain(message) for message in result.error_messages]
     made = result.validated_parameters
-    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"])]
+    return made, problems or [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"]), *wrong_shares(made)]
 
 
 def wrong_scaling(capacity: dict[str, Any]) -> list[str]:
@@ -222,6 +224,23 @@ def wrong_volumes(volumes: list[dict[str, Any]]) -> list[str]:
             problems.append(f"volumes.max_size of {mount} is {one['max_size']}: it must be 1 or more")
         problems += wrong_disk(one)
         seen.add(mount)
+    return problems
+
+
+def wrong_shares(manifest: dict[str, Any]) -> list[str]:
+    """What is wrong with file systems that instances share, where keys and types are right."""
+    problems, names = [], [one["name"] for one in manifest["file_systems"]]
+    mounts = [one["mount"] for one in (*manifest["file_systems"], *manifest["volumes"])]
+    for one in manifest["file_systems"]:
+        share = Share(one["name"], "", one["uid"], one["cold_after_days"], one["backup"], one["kms_key"])
+        problems += [f"file_systems: {text}" for text in misfits_of(share)]
+        mount = one["mount"]
+        wrong = wrong_mount(mount) if mount.startswith("/") else "it must be a path such as /srv/shared"
+        if wrong:
+            problems.append(f"file_systems.mount is {mount!r}: {wrong}")
+        if mounts.count(mount) > 1:
+            problems.append(f"file_systems.mount {mount} is there twice, in file_systems or volumes: leave one")
+    problems += [f"file_systems has {name} twice: leave one" for name in sorted({name for name in names if names.count(name) > 1})]
     return problems
 
 

@@ -2,11 +2,13 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make file systems on this instance's data volumes where they are blank, and mount them. Run by spot-volumes.service, and at boot."""
-# Arguments: who owns the roots of new file systems, and <device>:<type>:<mount point> each. What fstab names already is only mounted.
+# Arguments: who owns the roots of new file systems, and <device>:<type>:<mount point> each, where the device of EFS is <file system>/<access
+# point>. What fstab names already is only mounted.
 
 import ctypes
 import fcntl
 import glob
+import hashlib
 import os
 import pwd
 import shutil
@@ -14,10 +16,11 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 
 FSTAB = "/etc/fstab"
 MIB = 1 << 20
-SECONDS = 60
+SECONDS = int(os.environ.get("SPOT_VOLUMES_SECONDS", "60"))
 
 
 def say(*words):
@@ -128,27 +131,65 @@ def give(mount, owner):
     os.chown(mount, user.pw_uid, user.pw_gid)
 
 
+def get_efs_utils():
+    """What mounts file systems of EFS, where the image does not have it."""
+    if shutil.which("mount.efs"):
+        return
+    url = os.environ.get("SPOT_EFS_UTILS")
+    if shutil.which("dnf"):
+        run("dnf", "-qy", "install", "amazon-efs-utils")
+    elif url:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            data = answer.read()
+        if hashlib.sha256(data).hexdigest() != os.environ["SPOT_EFS_UTILS_SHA256"]:
+            raise RuntimeError(f"{url} is not what it was: its SHA-256 is {hashlib.sha256(data).hexdigest()}")
+        with open("/run/amazon-efs-utils.deb", "wb") as file:
+            file.write(data)
+        run("apt-get", "-qq", "install", "-y", "/run/amazon-efs-utils.deb")
+    else:
+        raise RuntimeError("the image has no mount.efs, of amazon-efs-utils")
+
+
 def ensure(owner, device, kind, mount):
-    if not named(mount):
+    if kind == "efs":
+        get_efs_utils()
+    if not named(mount) and kind == "efs":
+        name, point = device.split("/")
+        # Mounted from here only: two at once would mount it twice.
+        name_in_fstab(f"{name}:/ {mount} efs _netdev,noauto,tls,iam,accesspoint={point} 0 0")
+    elif not named(mount):
         uuid, kind = filesystem(found(device), kind)
         name_in_fstab(f"UUID={uuid} {mount} {kind} defaults,nofail,x-systemd.device-timeout=90 0 {0 if kind == 'xfs' else 2}")
     os.makedirs(mount, exist_ok=True)
+    for second in range(SECONDS):
+        if os.path.ismount(mount):
+            break
+        time.sleep(min(1, second))
+        try:
+            run("mount", mount)  # with nofail it also ends well where there is no disk
+            problem = "what fstab names there cannot be found"
+        except RuntimeError as error:
+            problem = str(error)
     if not os.path.ismount(mount):
-        run("mount", mount)
-    give(mount, owner)
+        raise RuntimeError(problem)
+    if kind != "efs":
+        give(mount, owner)
 
 
 def main(owner, *volumes):
-    failed = False
+    failed = []
     with open("/run/spot-volumes.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for volume in volumes:
+            device, kind, mount = volume.split(":", 2)
             try:
-                ensure(owner, *volume.split(":", 2))
+                if any(mount.startswith(one + "/") for one in failed):
+                    raise RuntimeError("what it lies on is not mounted")
+                ensure(owner, device, kind, mount)
             except (OSError, RuntimeError) as error:
                 say(volume, "failed:", error)
-                failed = True
-    return failed
+                failed.append(mount)
+    return bool(failed)
 
 
 if __name__ == "__main__":
