@@ -19,6 +19,7 @@ import time
 import urllib.request
 
 FSTAB = "/etc/fstab"
+PACKAGE = "/run/amazon-efs-utils.deb"
 MIB = 1 << 20
 SECONDS = int(os.environ.get("SPOT_VOLUMES_SECONDS", "60"))
 
@@ -143,9 +144,9 @@ def get_efs_utils():
             data = answer.read()
         if hashlib.sha256(data).hexdigest() != os.environ["SPOT_EFS_UTILS_SHA256"]:
             raise RuntimeError(f"{url} is not what it was: its SHA-256 is {hashlib.sha256(data).hexdigest()}")
-        with open("/run/amazon-efs-utils.deb", "wb") as file:
+        with open(PACKAGE, "wb") as file:
             file.write(data)
-        run("apt-get", "-qq", "install", "-y", "/run/amazon-efs-utils.deb")
+        run("apt-get", "-qq", "install", "-y", PACKAGE)
     else:
         raise RuntimeError("the image has no mount.efs, of amazon-efs-utils")
 

@@ -79,7 +79,7 @@ def check_start(cloud_config: dict[str, Any]) -> None:
     assert boot.endswith(f"\nEND-OF-SCRIPT\n{command} || true\n")
     script = boot.split("'END-OF-SCRIPT'\n")[1].split("\nEND-OF-SCRIPT\n")[0]
     compile(script, "spot-volumes.py", "exec")
-    assert len(script) < 5000 and '"""' not in script
+    assert len(script) < 6500 and '"""' not in script
     unit = files["/etc/systemd/system/worker.service"].splitlines()
     assert {"Requires=spot-volumes.service", "After=spot-volumes.service", "ReadWritePaths=/srv/data /srv/data/logs"} <= set(unit)
     assert "xfsprogs" in cloud_config["packages"]

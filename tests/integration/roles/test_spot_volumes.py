@@ -1,7 +1,11 @@
-"""By which name EC2 attached a disk, from what an NVMe disk of EBS says of itself. What the script does to disks is tested in tests/hosts."""
+"""What the script that mounts data does where no disk is needed: it reads by which name EC2 attached an NVMe disk of EBS, and mounts EFS.
+
+What it does to disks is tested in tests/hosts.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import struct
 from pathlib import Path
@@ -63,3 +67,59 @@ def test_the_right_one_of_several_disks_is_taken(script: Any, monkeypatch: pytes
     monkeypatch.setattr(script, "identify", said.__getitem__)
     monkeypatch.setattr(script.os.path, "exists", lambda _path: False)
     assert (script.disk_of("sdf"), script.disk_of("sdg"), script.disk_of("sdz")) == ("/dev/nvme2n1", "/dev/nvme1n1", None)
+
+
+@pytest.fixture
+def host(script: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """An instance without the mount helper, whose ``mount`` works when that is there: ``fstab``, the commands that were ``run``, what
+    is ``installed`` and ``mounted``."""
+    import types
+
+    one = types.SimpleNamespace(fstab=tmp_path / "fstab", run=[], installed=set(), mounted=set(), mount=str(tmp_path / "media"))
+    one.fstab.write_text("# kept\n")
+
+    def run(*command: str) -> str:
+        one.run.append(command)
+        if command[0] == "apt-get":
+            one.installed.add("mount.efs")
+        if command[0] == "mount":
+            one.mounted.add(command[1])
+        return ""
+
+    monkeypatch.setattr(script, "FSTAB", str(one.fstab))
+    monkeypatch.setattr(script, "run", run)
+    monkeypatch.setattr(script.shutil, "which", lambda name: name if name in one.installed else None)
+    monkeypatch.setattr(script.os.path, "ismount", lambda path: path in one.mounted)
+    isdir = script.os.path.isdir
+    monkeypatch.setattr(script.os.path, "isdir", lambda path: path != "/run/systemd/system" and isdir(path))
+    monkeypatch.setattr(script, "PACKAGE", str(tmp_path / "package.deb"))
+    return one
+
+
+def test_a_file_system_of_efs_is_mounted_with_tls_as_the_role_through_its_access_point(script: Any, host: Any) -> None:
+    host.installed.add("mount.efs")
+    script.ensure("shop", "fs-1/fsap-2", "efs", host.mount)
+    script.ensure("shop", "fs-1/fsap-2", "efs", host.mount)
+    assert host.fstab.read_text() == f"# kept\nfs-1:/ {host.mount} efs _netdev,noauto,tls,iam,accesspoint=fsap-2 0 0\n"
+    assert host.run == [("mount", host.mount)], "once"
+
+
+def test_the_mount_helper_is_what_was_pinned_or_nothing(script: Any, host: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "utils.deb"
+    package.write_bytes(b"the package")
+    with pytest.raises(RuntimeError, match="the image has no mount.efs"):
+        script.ensure("shop", "fs-1/fsap-2", "efs", host.mount)
+    monkeypatch.setenv("SPOT_EFS_UTILS", package.as_uri())
+    monkeypatch.setenv("SPOT_EFS_UTILS_SHA256", "0" * 64)
+    with pytest.raises(RuntimeError, match="is not what it was: its SHA-256 is "):
+        script.ensure("shop", "fs-1/fsap-2", "efs", host.mount)
+    assert host.run == [] and host.fstab.read_text() == "# kept\n"
+    monkeypatch.setenv("SPOT_EFS_UTILS_SHA256", hashlib.sha256(b"the package").hexdigest())
+    script.ensure("shop", "fs-1/fsap-2", "efs", host.mount)
+    assert [command[0] for command in host.run] == ["apt-get", "mount"] and Path(script.PACKAGE).read_bytes() == b"the package"
+
+
+def test_amazon_linux_has_the_mount_helper_in_its_own_repository(script: Any, host: Any) -> None:
+    host.installed.add("dnf")
+    script.ensure("shop", "fs-1/fsap-2", "efs", host.mount)
+    assert host.run == [("dnf", "-qy", "install", "amazon-efs-utils"), ("mount", host.mount)]

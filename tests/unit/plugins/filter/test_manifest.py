@@ -89,6 +89,28 @@ def test_a_volume_that_ebs_or_the_instance_cannot_have_is_refused(manifest: dict
     assert any(problem in said for said in problems), problems
 
 
+def shared(**changes: Any) -> dict[str, Any]:
+    """A manifest with one file system that is shared, with keys replaced."""
+    return good(file_systems=[{"name": "media", "mount": "/srv/media", **changes}])
+
+
+@pytest.mark.parametrize(
+    ("manifest", "problem"),
+    [
+        (shared(name="Media"), "file_systems: the name 'Media' must start with a letter"),
+        (shared(uid=0), "file_systems: uid of media is 0: it must be from 1 to 65533"),
+        (shared(cold_after_days=31), "file_systems: cold_after_days of media is 31: EFS knows 0, 1, 7"),
+        (shared(mount="srv"), "file_systems.mount is 'srv': it must be a path such as /srv/shared"),
+        (shared(mount="/usr/share"), "file_systems.mount is '/usr/share': the instance needs what is there"),
+        ({**shared(), "volumes": [{"mount": "/srv/media"}]}, "file_systems.mount /srv/media is there twice, in file_systems or volumes"),
+        (good(file_systems=[{"name": "media", "mount": f"/srv/{one}"} for one in "ab"]), "file_systems has media twice: leave one"),
+    ],
+)
+def test_a_file_system_that_cannot_be_shared_is_refused(manifest: dict[str, Any], problem: str) -> None:
+    problems = manifest_filter(manifest, errors=True)
+    assert any(problem in said for said in problems), problems
+
+
 def test_volumes_that_are_made_and_file_systems_that_are_there_go_together() -> None:
     manifest = good(
         volumes=[
