@@ -56,6 +56,9 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.spot.platform.plugins.module_utils.engine.cost_watch import Budget
 from ansible_collections.spot.platform.plugins.module_utils.engine.regions import Limits
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import scaling_of
+from ansible_collections.spot.platform.plugins.module_utils.engine.shares import Share
+from ansible_collections.spot.platform.plugins.module_utils.engine.shares import problems as misfits_of
+from ansible_collections.spot.platform.plugins.module_utils.engine.volumes import misfits
 
 SCHEMA = Path(__file__).resolve().parents[2] / "roles" / "app" / "meta" / "argument_specs.yml"
 
@@ -145,7 +148,7 @@ def check(manifest: Any) -> tuple[dict[str, Any], list[str]]:
     made = result.validated_parameters
     if not problems:
         problems = [*wrong_scaling(made["capacity"]), *wrong_regions(made), *wrong_volumes(made["volumes"])]
-        problems += [*wrong_affinity(made), *wrong_budget(made)]
+        problems += [*wrong_affinity(made), *wrong_budget(made), *wrong_shares(made)]
     return made, problems
 
 
@@ -176,8 +179,39 @@ def wrong_regions(manifest: dict[str, Any]) -> list[str]:
     return problems
 
 
+MOUNT = re.compile(r"(/[A-Za-z0-9_@.-]*[A-Za-z0-9_@-][A-Za-z0-9_@.-]*)+")
+SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var/tmp")
+"""Folders that an instance needs as they are, with all below them."""
+PARENTS = ("", "home", "opt", "var", "var/lib")
+"""Folders that others share: a mount would hide what they have."""
+
+
+def wrong_mount(mount: str) -> str | None:
+    """What is wrong with a mount point of something that is made."""
+    if mount[1:] in PARENTS or any(mount[1:] == one or mount[1:].startswith(f"{one}/") for one in SYSTEM):
+        return "the instance needs what is there; use one such as /srv/data or /var/lib/postgresql"
+    if not MOUNT.fullmatch(mount) or len(mount) > 255:
+        return "it must be a path of letters, digits, '.', '_', '@' and '-', of 255 characters at most"
+    return None
+
+
+def wrong_disk(one: dict[str, Any]) -> list[str]:
+    """What is wrong with the volume that an entry asks for."""
+    mount, size = one["mount"], one["size"]
+    if size is None:
+        given = [key for key in ("iops", "throughput", "kms_key") if one[key] is not None]
+        return [f"volumes of {mount} has {given[0]} and no size: give the size, or leave it out"] if given else []
+    problems = [f"volumes.{text}, at {mount}" for text in misfits(one["type"], size, one["iops"], one["throughput"])]
+    wrong = wrong_mount(mount)
+    if wrong and mount.startswith("/"):
+        problems.append(f"volumes.mount is {mount!r}: {wrong}")
+    if one["max_size"] is not None and 1 <= one["max_size"] < size:
+        problems.append(f"volumes.max_size of {mount} is {one['max_size']}, below its size, {size}: make it {size} or more")
+    return problems
+
+
 def wrong_volumes(volumes: list[dict[str, Any]]) -> list[str]:
-    """What is wrong with how file systems grow, where keys and types are right."""
+    """What is wrong with file systems and how they grow, where keys and types are right."""
     problems, seen = [], set()
     for one in volumes:
         mount, below, free = one["mount"], one["grow_below"], one["free_percent"]
@@ -192,6 +226,7 @@ def wrong_volumes(volumes: list[dict[str, Any]]) -> list[str]:
             )
         if one["max_size"] is not None and one["max_size"] < 1:
             problems.append(f"volumes.max_size of {mount} is {one['max_size']}: it must be 1 or more")
+        problems += wrong_disk(one)
         seen.add(mount)
     return problems
 
@@ -199,11 +234,16 @@ def wrong_volumes(volumes: list[dict[str, Any]]) -> list[str]:
 def wrong_affinity(manifest: dict[str, Any]) -> list[str]:
     """What is wrong with volumes that stay with their zone, where keys and types are right."""
     problems, stay = [], [one for one in manifest["volumes"] if one["affinity"]]
+    launched = [f"/dev/sd{chr(ord('f') + number)}" for number in range(sum(one["size"] is not None for one in manifest["volumes"]))]
     if stay and (manifest["capacity"]["kind"] != "auto_scaling_group" or manifest["capacity"]["unit"] != "instances"):
         problems.append("volumes.affinity gives each instance a volume: set capacity.kind to auto_scaling_group, capacity.unit to instances")
     for one in stay:
         if len(one["mount"].split()) > 1:
             problems.append(f"volumes.mount is {one['mount']!r}: with affinity it must be without spaces")
+        if one["size"] is not None:
+            problems.append(f"volumes of {one['mount']} has a size and affinity: what stays is not made with an instance; leave one of them out")
+        if one["affinity"]["device"] in launched:
+            problems.append(f"volumes.affinity.device {one['affinity']['device']} is that of a volume with a size: take one behind {launched[-1]}")
         for key, value in one["affinity"].items():
             if isinstance(value, (int, float)) and value < 0:
                 problems.append(f"volumes.affinity.{key} of {one['mount']} is {value:g}: it must be 0 or more")
@@ -222,6 +262,23 @@ def wrong_budget(manifest: dict[str, Any]) -> list[str]:
     except ValueError as error:
         return [f"budget: {error}"]
     return []
+
+
+def wrong_shares(manifest: dict[str, Any]) -> list[str]:
+    """What is wrong with file systems that instances share, where keys and types are right."""
+    problems, names = [], [one["name"] for one in manifest["file_systems"]]
+    mounts = [one["mount"] for one in (*manifest["file_systems"], *manifest["volumes"])]
+    for one in manifest["file_systems"]:
+        share = Share(one["name"], "", one["uid"], one["cold_after_days"], one["backup"], one["kms_key"])
+        problems += [f"file_systems: {text}" for text in misfits_of(share)]
+        mount = one["mount"]
+        wrong = wrong_mount(mount) if mount.startswith("/") else "it must be a path such as /srv/shared"
+        if wrong:
+            problems.append(f"file_systems.mount is {mount!r}: {wrong}")
+        if mounts.count(mount) > 1:
+            problems.append(f"file_systems.mount {mount} is there twice, in file_systems or volumes: leave one")
+    problems += [f"file_systems has {name} twice: leave one" for name in sorted({name for name in names if names.count(name) > 1})]
+    return problems
 
 
 def plain(message: str) -> str:

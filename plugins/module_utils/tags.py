@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 APP = "spot.platform/app"
 ENVIRONMENT = "spot.platform/environment"
 MANAGED_BY = "spot.platform/managed-by"
@@ -33,6 +35,8 @@ MOUNT = "spot.platform/mount"
 """On a volume: where the application mounts it."""
 STAYS = "spot.platform/stays"
 """On a group: the mounts whose data volumes stay with their zones, so that its instances are launched there; spaces between them."""
+MOUNT_OF = "spot.platform/mount/"
+"""On all volumes that an instance is launched with, followed by the name of a device, ``sdf``: where the one at that device is mounted."""
 MODIFIED = "spot.platform/modified"
 """On a volume: its last modifications, ``<seconds since 1970>:<GiB before>`` each."""
 SHRINKS = "spot.platform/shrinks"
@@ -51,6 +55,11 @@ DELETE_AFTER = "spot.platform/delete-after"
 """On a volume or a snapshot: the day, ``2026-01-31``, after which nobody needs it."""
 GROUP = "spot.platform/group"
 """On an instance that spot_autoscale launched: the group or fleet that it belongs to, or is to be attached to."""
+
+
+def mount_of(labels: Mapping[str, str], device: str | None) -> str | None:
+    """Where the volume with these tags, attached as ``device``, is mounted, ``None`` where they do not tell."""
+    return labels.get(MOUNT) or labels.get(f"{MOUNT_OF}{(device or '').removeprefix('/dev/')}")
 
 
 def of(app: str, environment: str) -> dict[str, str]:

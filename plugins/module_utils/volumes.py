@@ -43,7 +43,7 @@ def volume_of(one: Judged, changed: bool) -> dict[str, Any]:
         "id": one.volume.id,
         "region": one.region,
         "app": one.tags.get(tags.APP),
-        "mount": one.tags.get(tags.MOUNT),
+        "mount": one.mount,
         "instance": one.instance,
         "device": one.device,
         "outcome": "kept" if outcome == "changed" and not changed else outcome,

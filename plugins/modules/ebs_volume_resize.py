@@ -40,7 +40,9 @@ options:
         description: Volumes of this application, by their tag C(spot.platform/app). That there is none is an error.
         type: str
       mount:
-        description: Of the application's volumes those for this mount point, by their tag C(spot.platform/mount).
+        description:
+          - Of the application's volumes those for this mount point, by their tag C(spot.platform/mount), or by the device that they are
+            attached as and the tag of that, such as C(spot.platform/mount/sdf), which P(spot.platform.app#role) gives them.
         type: str
       filters:
         description: Volumes that pass filters of DescribeVolumes. Added to O(volumes[].app), both must hold.
@@ -292,7 +294,7 @@ def selector_of(number: int, given: dict[str, Any], regions: list[str], environm
     if not found:
         raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
     filters = {name: values if isinstance(values, list) else [str(values)] for name, values in (given["filters"] or {}).items()}
-    for tag, value in ((tags.APP, given["app"]), (tags.MOUNT, given["mount"]), (tags.ENVIRONMENT, given["app"] and environment)):
+    for tag, value in ((tags.APP, given["app"]), (tags.ENVIRONMENT, given["app"] and environment)):
         if value:
             filters[f"tag:{tag}"] = [value]
     wish = Wish(
@@ -306,7 +308,7 @@ def selector_of(number: int, given: dict[str, Any], regions: list[str], environm
         throughput=given["throughput"],
     )
     words = f"{given['app']}{' for ' + given['mount'] if given['mount'] else ''}" if given["app"] else None
-    return volumes.Selector(tuple(found), wish, tuple(given["ids"] or ()), filters, words)
+    return volumes.Selector(tuple(found), wish, tuple(given["ids"] or ()), filters, words, given["mount"])
 
 
 def run(module: AnsibleAWSModule) -> tuple[list[volumes.Judged], list[tuple[str | None, str]]]:

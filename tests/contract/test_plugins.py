@@ -17,7 +17,7 @@ AWS_MODULES = [
     name for (kind, name), entry in DOCS.items() if kind == "module" and "endpoint_url" in entry["doc"]["options"]
 ]
 
-SERVICES = {"elasticloadbalancing": ["elbv2", "elb"], "cloudwatch": ["cloudwatch"], "ce": ["ce"]}
+SERVICES = {"elasticloadbalancing": ["elbv2", "elb"], "cloudwatch": ["cloudwatch"], "ce": ["ce"], "elasticfilesystem": ["efs"]}
 """Where IAM calls a service otherwise than botocore."""
 
 ACTIONS_WITHOUT_CALL = {"iam:PassRole", "s3:ListBucket"}

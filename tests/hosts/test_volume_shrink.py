@@ -18,6 +18,11 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PATH = "/srv/shop"
 TAGS = {"spot.platform/app": "shop", "spot.platform/environment": "test", "spot.platform/mount": PATH, "cost-centre": "42"}
+LAUNCHED = {key: value for key, value in TAGS.items() if key != "spot.platform/mount"} | {
+    "spot.platform/mount/sdf": PATH,
+    "spot.platform/mount/sdg": "/srv/other",
+}
+"""The tags of a volume that an instance was launched with."""
 
 UNIT = f"""
 [Unit]
@@ -119,9 +124,9 @@ class Run:
 class Shop:
     """The application on its volume."""
 
-    def __init__(self, host: Any, volumes: Any, kind: str = "ext4", fstab: str = "UUID", partition: bool = False) -> None:
+    def __init__(self, host: Any, volumes: Any, kind: str = "ext4", fstab: str = "UUID", partition: bool = False, tags: dict[str, str] = TAGS) -> None:
         self.host, self.volumes = host, volumes
-        self.old = volumes.make(16, TAGS, Iops=3500, Throughput=150)
+        self.old = volumes.make(16, tags, Iops=3500, Throughput=150)
         device = volumes.attach(self.old)
         if partition:
             host.sh(f"echo 'start=2048, type=83' | sfdisk -q --no-reread {device}")
@@ -172,7 +177,7 @@ def project(sandbox: Any, host: Any, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def shop(host: Any, volumes: Any) -> Iterator[Callable[..., Shop]]:
-    """``shop(kind=, fstab=, partition=)``: the application, on a volume of 16 GiB."""
+    """``shop(kind=, fstab=, partition=, tags=)``: the application, on a volume of 16 GiB."""
     made: list[Shop] = []
 
     def make(**options: Any) -> Shop:
@@ -307,7 +312,11 @@ def test_a_controller_that_dies_while_a_copy_runs_leaves_one_that_the_next_run_e
     retired(app, project)
 
 
-@pytest.mark.parametrize("options", [{"kind": "xfs", "fstab": "LABEL"}, {"kind": "btrfs", "fstab": "path"}, {"kind": "ext4", "partition": True}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"kind": "xfs", "fstab": "LABEL", "tags": LAUNCHED}, {"kind": "btrfs", "fstab": "path"}, {"kind": "ext4", "partition": True}],
+    ids=["XFS, on a volume of the launch", "Btrfs", "ext4, in a partition"],
+)
 def test_other_file_systems_and_a_partition(project, shop, options):
     app = shop(**options)
     run = project.play(size=8)

@@ -31,14 +31,15 @@ OPTIMIZING, COMPLETED, FAILED = "optimizing", "completed", "failed"
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which volumes a wish is for: by ``ids``, or by ``filters`` of EC2; in ``regions``. ``words``: of one that must be there, who it
-    is."""
+    """Which volumes a wish is for: by ``ids``, or by ``filters`` of EC2 and ``mount``; in ``regions``. ``words``: of one that must be
+    there, who it is."""
 
     regions: tuple[str, ...]
     wish: Wish
     ids: tuple[str, ...] = ()
     filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
     words: str | None = None
+    mount: str | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +57,11 @@ class Judged:
     now: float
     state: str | None = None
     error: str | None = None
+
+    @property
+    def mount(self) -> str | None:
+        """Where its application mounts it, ``None`` where that is not known."""
+        return tags.mount_of(self.tags, self.device)
 
     @property
     def changed(self) -> bool:
@@ -143,7 +149,8 @@ def _found(client: Any, selectors: Sequence[Selector], fitting: set[str | None])
         chosen.update({raw["VolumeId"]: (raw, by_id[raw["VolumeId"]]) for raw in raws})
     for one in selectors:
         if one.filters:
-            raws, now = describe(client, one.filters)
+            shown, now = describe(client, one.filters)
+            raws = [raw for raw in shown if one.mount in (None, _mount(raw))]
             if raws:
                 fitting.add(one.words)
             for raw in raws:
@@ -173,9 +180,18 @@ def _last_modifications(client: Any, ids: Sequence[str]) -> dict[str, dict[str, 
     return found
 
 
+def _attached(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Its attachment, empty where it has none."""
+    return next(iter(raw.get("Attachments") or ()), {})
+
+
+def _mount(raw: Mapping[str, Any]) -> str | None:
+    return tags.mount_of(boto3_tag_list_to_ansible_dict(raw.get("Tags", [])), _attached(raw).get("Device"))
+
+
 def _judged(region: str, raw: Mapping[str, Any], wish: Wish, options: Options, now: float) -> Judged:
     labels = boto3_tag_list_to_ansible_dict(raw.get("Tags", []))
-    attached = next(iter(raw.get("Attachments") or ()), {})
+    attached = _attached(raw)
     volume = Volume(
         id=raw["VolumeId"],
         size=raw["Size"],

@@ -17,6 +17,12 @@ MOST = 4
 """Modifications of a volume that EBS lets begin within a `DAY`."""
 LARGEST = {"gp2": 16384, "gp3": 65536, "io1": 16384, "io2": 65536, "st1": 16384, "sc1": 16384, "standard": 1024}
 """GiB that a volume of a type may have."""
+SMALLEST = {"io1": 4, "io2": 4, "st1": 125, "sc1": 125}
+"""GiB that a volume of a type has at least, where that is not 1."""
+IOPS = {"gp3": (3000, 80000, 500), "io1": (100, 64000, 50), "io2": (100, 256000, 1000)}
+"""Of the types that are told theirs: at least, at most, and at most for each GiB; gp3 may have its least at any size."""
+THROUGHPUT = {"gp3": (125, 2000, 0.25)}
+"""MiB/s of the types that are told theirs: at least, at most, and at most for each of its IOPS."""
 UNDER_WAY = ("modifying", "optimizing")
 MODIFIABLE = ("in-use", "available")
 
@@ -124,6 +130,35 @@ def decide(volume: Volume, wish: Wish, day_percent: float, now: float) -> Plan:
     if later:
         return Plan(DEFER, (*reasons, later), not_before=until, alert=alert)
     return Plan(CHANGE, tuple(reasons), alert=alert, **figures)
+
+
+def misfits(kind: str, size: int, iops: int | None, throughput: int | None) -> list[str]:
+    """What keeps EBS from making such a volume; ``iops`` and ``throughput`` are ``None`` where the type's own are taken. Limits:
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html"""
+    problems = []
+    least, most = SMALLEST.get(kind, 1), LARGEST[kind]
+    if not least <= size <= most:
+        problems.append(f"size is {size}: {kind} has from {least} to {most} GiB")
+    if kind not in IOPS:
+        if iops is not None:
+            problems.append(f"iops is {iops}: {kind} is not told its IOPS, leave it out or take one of {', '.join(IOPS)}")
+    elif iops is None:
+        if kind != "gp3":
+            problems.append(f"iops is missing: {kind} must be told its IOPS")
+    else:
+        floor, ceiling, share = IOPS[kind]
+        ceiling = max(floor, min(ceiling, share * size))
+        if not floor <= iops <= ceiling:
+            problems.append(f"iops is {iops}: {kind} of {size} GiB has from {floor} to {ceiling}")
+    if kind not in THROUGHPUT:
+        if throughput is not None:
+            problems.append(f"throughput is {throughput}: {kind} is not told its throughput, leave it out or take {', '.join(THROUGHPUT)}")
+    elif throughput is not None:
+        floor, ceiling, part = THROUGHPUT[kind]
+        ceiling = min(ceiling, math.floor(part * (iops or IOPS[kind][0])))
+        if not floor <= throughput <= ceiling:
+            problems.append(f"throughput is {throughput}: {kind} with {iops or IOPS[kind][0]} IOPS has from {floor} to {ceiling} MiB/s")
+    return problems
 
 
 def wish_for(usage: Usage, grow_below: float, free_percent: float, maximum: int | None, told: bool) -> Wish | None:

@@ -153,6 +153,8 @@ LISTS = (
     ("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", "AutoScalingGroupName"),
     ("elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
     ("elbv2", "describe_target_groups", "TargetGroups", "TargetGroupName"),
+    ("efs", "describe_file_systems", "FileSystems", "CreationToken"),
+    ("efs", "describe_access_points", "AccessPoints", "AccessPointId"),
     ("events", "list_rules", "Rules", "Name"),
     ("kms", "list_aliases", "Aliases", "AliasName"),
     ("sns", "list_topics", "Topics", "TopicArn"),

@@ -77,7 +77,7 @@ def test_what_cannot_be_found_is_named(named):
         ({"mount": "/srv", "free_percent": 91}, "and free_percent 91: "),
         ({"mount": "/srv", "grow_below": 0}, "has grow_below 0 "),
         ({"mount": "/srv", "max_size": 0}, "volumes.max_size of /srv is 0: it must be 1 or more"),
-        ({"mount": "/srv", "size": 3}, "unknown key volumes.size"),
+        ({"mount": "/srv", "sise": 3}, "unknown key volumes.sise: did you mean volumes.size?"),
         ({}, "volumes.mount is missing"),
     ],
 )

@@ -56,6 +56,74 @@ def test_what_is_wrong_is_said_with_its_remedy(manifest: Any, problem: str) -> N
         manifest_filter(manifest)
 
 
+def volume(**changes: Any) -> dict[str, Any]:
+    """A manifest with one volume that is made, with keys replaced."""
+    return good(volumes=[{"mount": "/srv/data", "size": 100, **changes}])
+
+
+@pytest.mark.parametrize(
+    ("manifest", "problem"),
+    [
+        (volume(mount="srv/data"), "volumes.mount is 'srv/data': it must be a path such as /srv/data"),
+        (volume(mount="/"), "volumes.mount is '/': the instance needs what is there"),
+        (volume(mount="/etc/ssh"), "volumes.mount is '/etc/ssh': the instance needs what is there"),
+        (volume(mount="/srv/my data"), "volumes.mount is '/srv/my data': it must be a path of letters"),
+        (volume(mount="/srv/../etc"), "volumes.mount is '/srv/../etc': it must be a path of letters"),
+        (volume(mount="/srv/" + "d" * 255), "of 255 characters at most"),
+        (volume(size=0), "volumes.size is 0: gp3 has from 1 to 65536 GiB, at /srv/data"),
+        (volume(type="st1"), "volumes.size is 100: st1 has from 125 to 16384 GiB"),
+        (volume(type="standard"), "volumes.type must be one of"),
+        (volume(type="gp2", iops=3000), "volumes.iops is 3000: gp2 is not told its IOPS, leave it out or take one of gp3, io1, io2"),
+        (volume(type="io2"), "volumes.iops is missing: io2 must be told its IOPS"),
+        (volume(type="io1", iops=6000), "volumes.iops is 6000: io1 of 100 GiB has from 100 to 5000"),
+        (volume(type="io2", iops=3000, throughput=125), "volumes.throughput is 125: io2 is not told its throughput"),
+        (volume(throughput=1000), "volumes.throughput is 1000: gp3 with 3000 IOPS has from 125 to 750 MiB/s"),
+        (volume(max_size=50), "volumes.max_size of /srv/data is 50, below its size, 100: make it 100 or more"),
+        (volume(size=None, iops=3000), "volumes of /srv/data has iops and no size: give the size, or leave it out"),
+        (volume(filesystem="zfs"), "volumes.filesystem must be one of: ext4, xfs"),
+        (good(volumes=[{"mount": "/srv/data", "size": 1}, {"mount": "/srv/data"}]), "volumes.mount /srv/data is there twice"),
+    ],
+)
+def test_a_volume_that_ebs_or_the_instance_cannot_have_is_refused(manifest: dict[str, Any], problem: str) -> None:
+    problems = manifest_filter(manifest, errors=True)
+    assert any(problem in said for said in problems), problems
+
+
+def shared(**changes: Any) -> dict[str, Any]:
+    """A manifest with one file system that is shared, with keys replaced."""
+    return good(file_systems=[{"name": "media", "mount": "/srv/media", **changes}])
+
+
+@pytest.mark.parametrize(
+    ("manifest", "problem"),
+    [
+        (shared(name="Media"), "file_systems: the name 'Media' must start with a letter"),
+        (shared(uid=0), "file_systems: uid of media is 0: it must be from 1 to 65533"),
+        (shared(cold_after_days=31), "file_systems: cold_after_days of media is 31: EFS knows 0, 1, 7"),
+        (shared(mount="srv"), "file_systems.mount is 'srv': it must be a path such as /srv/shared"),
+        (shared(mount="/usr/share"), "file_systems.mount is '/usr/share': the instance needs what is there"),
+        ({**shared(), "volumes": [{"mount": "/srv/media"}]}, "file_systems.mount /srv/media is there twice, in file_systems or volumes"),
+        (good(file_systems=[{"name": "media", "mount": f"/srv/{one}"} for one in "ab"]), "file_systems has media twice: leave one"),
+    ],
+)
+def test_a_file_system_that_cannot_be_shared_is_refused(manifest: dict[str, Any], problem: str) -> None:
+    problems = manifest_filter(manifest, errors=True)
+    assert any(problem in said for said in problems), problems
+
+
+def test_volumes_that_are_made_and_file_systems_that_are_there_go_together() -> None:
+    manifest = good(
+        volumes=[
+            {"mount": "/"},
+            {"mount": "/srv", "size": 8, "iops": 3000, "throughput": 125},
+            {"mount": "/srv/data", "size": 500, "type": "io2", "iops": 10000, "filesystem": "xfs", "max_size": 500, "kms_key": "alias/data"},
+        ]
+    )
+    assert manifest_filter(manifest, errors=True) == []
+    root, first, _second = manifest_filter(manifest)["volumes"]
+    assert root["size"] is None and (first["type"], first["filesystem"]) == ("gp3", "ext4")
+
+
 def test_all_that_is_wrong_is_said_at_once() -> None:
     assert len(manifest_filter(good(ownr="x", regions="us-east-1"), errors=True)) == 2
 
@@ -102,6 +170,8 @@ def test_volumes_that_stay_are_found_once_for_all_regions() -> None:
         ({"unit": "instances"}, [{**STAYS, "mount": "/srv/my data"}], "with affinity it must be without spaces"),
         ({"unit": "instances"}, [STAYS, {**STAYS, "mount": "/srv/more"}], "volumes.affinity.device /dev/sdf is there twice"),
         ({"unit": "instances"}, [{**STAYS, "affinity": {"device": "/dev/sdf", "move_after": -1}}], "move_after of /srv/data is -1"),
+        ({"unit": "instances"}, [{**STAYS, "size": 20}], "what stays is not made with an instance"),
+        ({"unit": "instances"}, [STAYS, {"mount": "/srv/logs", "size": 20}], "/dev/sdf is that of a volume with a size: take one behind /dev/sdf"),
     ],
 )
 def test_volumes_that_cannot_stay_are_refused_with_the_remedy(capacity: Any, volumes: Any, problem: str) -> None:
