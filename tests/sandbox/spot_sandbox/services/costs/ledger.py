@@ -1,7 +1,7 @@
 """What ran, as lines of a bill: of each day, what was used by whom, and what that costs.
 
 Instances are billed by the second from their records, at the market's prices. Volumes, snapshots, addresses and load balancers are
-looked at when something changes, at most once in a minute, and at each question: what was there at the look before is billed until then.
+looked at when something changes, at most once in five minutes, and at each question: what was there at the look before is billed until then.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MONTH_HOURS, HOUR, DAY = 730.0, 3600.0, 86400.0
 GIB_MONTH = {"gp3": 0.08, "gp2": 0.10, "io1": 0.125, "io2": 0.125, "st1": 0.045, "sc1": 0.015, "standard": 0.05}
 """USD, those of us-east-1, in every region."""
 SNAPSHOT_GIB_MONTH, BALANCER_HOUR, ADDRESS_HOUR = 0.05, 0.0225, 0.005
-EVERY = 60.0
+EVERY = 300.0
 """Sandbox seconds between two looks, at least."""
 
 Tags = tuple[tuple[str, str], ...]
@@ -67,8 +67,8 @@ class Line:
 _kept: dict[tuple[date, str, str, str, Tags], list[float]] = defaultdict(lambda: [0.0, 0.0])
 """By day, service, region, usage type and tags: USD and usage of what is looked at."""
 injected: list[Line] = []
-_there: list[tuple[str, str, str, Tags, float, float]] = []
-"""What was there at the last look: region, service, usage type, tags, usage an hour, USD for one of it."""
+_there: dict[tuple[str, str, str, Tags], list[float]] = {}
+"""What was there at the last look, by region, service, usage type and tags: USD and usage an hour."""
 _last = 0.0
 
 
@@ -92,16 +92,21 @@ def look() -> None:
     begin, end = _last, clock.time()
     _last = end
     spans = list(_days(begin, end))
-    for region, service, usage_type, tags, usage, price in _there:
+    for (region, service, usage_type, tags), (usd, usage) in _there.items():
         for day, seconds in spans:
             entry = _kept[day, service, region, usage_type, tags]
-            entry[0] += price * usage * seconds / HOUR
+            entry[0] += usd * seconds / HOUR
             entry[1] += usage * seconds / HOUR
-    _there[:] = [(region, *one) for region in list(ec2_backends[ACCOUNT]) for one in _present(region)]
+    _there.clear()
+    for region in list(ec2_backends[ACCOUNT]):
+        for service, usage_type, tags, usage, price in _present(region):
+            entry = _there.setdefault((region, service, usage_type, tags), [0.0, 0.0])
+            entry[0] += price * usage
+            entry[1] += usage
 
 
 def _present(region: str) -> Iterator[tuple[str, str, Tags, float, float]]:
-    """All but the region of what is there."""
+    """Service, usage type, tags, usage an hour, and USD for one of it, of what is there."""
     ec2 = ec2_backends[ACCOUNT][region]
     for volume in ec2.volumes.values():
         kind = volume.volume_type
