@@ -35,6 +35,7 @@ def test_what_a_run_prints_and_how_it_ends_comes_back(interpreter: str) -> None:
     for script, code, words in (
         ("import sys; print('out'); sys.exit(3)", 3, ""),
         ("print('out')", 0, ""),
+        ("import sys; print('out'); sys.exit('no such file')", 1, "no such file"),
         ("print('out'); raise ValueError('no such thing')", 1, "ValueError: no such thing"),
     ):
         done = subprocess.run([interpreter], input=script, capture_output=True, text=True, check=False)
