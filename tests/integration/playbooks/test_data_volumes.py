@@ -103,11 +103,11 @@ def test_a_container_sees_the_volumes_and_a_report_says_where_each_is_mounted(pr
 @pytest.mark.parametrize(
     ("volumes", "words"),
     [
-        ([{"mount": "/opt/worker", "size": 1}], "volumes has /opt/worker, where the files of the application are: mount it below /opt/worker"),
+        ([{"mount": "/opt/worker", "size": 1}], "volumes or file_systems has /opt/worker, where the files of the application are: mount it below /opt/worker"),
         ([{"mount": f"/srv/{one}", "size": 1} for one in range(12)], "volumes has 12 with a size: an instance is launched with 11 at most"),
         (
             [{"mount": "/srv", "size": 1, "kms_key": "arn:aws:kms:us-east-1:123456789012:key/1"}],
-            f"volumes.kms_key is arn:aws:kms:us-east-1:123456789012:key/1, which is not of {REGION}: use an alias that each region has",
+            f"kms_key is arn:aws:kms:us-east-1:123456789012:key/1, which is not of {REGION}: use an alias that each region has",
         ),
         ([{"mount": "/srv", "size": 1, "iops": 100}], "apps/worker.yml: volumes.iops is 100: gp3 of 1 GiB has from 3000 to 3000, at /srv"),
     ],
