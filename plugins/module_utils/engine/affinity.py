@@ -118,8 +118,7 @@ def _held(volume: Volume, known: Mapping[str, Instance], policy: Policy, now: fl
     def plan(action: str, *reasons: str) -> Plan:
         return Plan(volume.id, action, volume.zone, volume.instance, reasons)
 
-    if volume.attachment in HOLDING and not ended:
-        assert holder is not None
+    if volume.attachment in HOLDING and holder is not None and not ended:
         if holder.reachable or holder.state != "running":
             return plan(KEEP)
         why = f"{holder.id} has it, runs, and has failed its status checks for {holder.impaired:.0f} s: it may still write"

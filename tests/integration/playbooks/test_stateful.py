@@ -65,7 +65,6 @@ def test_replacements_are_launched_where_the_data_are_and_get_them(orders: Proje
         assert run.code == 0, run.output
         advance(orders.sandbox, 60)
 
-
     after = holders(orders)
     assert {name: zone for name, (zone, _instance) in after.items()} == {name: zone for name, (zone, _instance) in before.items()}
     assert {instance: zone for zone, instance in after.values()} == members(orders), "each has the data of its own zone"
