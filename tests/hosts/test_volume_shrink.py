@@ -124,9 +124,9 @@ class Run:
 class Shop:
     """The application on its volume."""
 
-    def __init__(self, host: Any, volumes: Any, kind: str = "ext4", fstab: str = "UUID", partition: bool = False, tags: dict[str, str] = TAGS) -> None:
+    def __init__(self, host: Any, volumes: Any, kind: str = "ext4", fstab: str = "UUID", partition: bool = False, tags: dict[str, str] | None = None) -> None:
         self.host, self.volumes = host, volumes
-        self.old = volumes.make(16, tags, Iops=3500, Throughput=150)
+        self.old = volumes.make(16, tags or TAGS, Iops=3500, Throughput=150)
         device = volumes.attach(self.old)
         if partition:
             host.sh(f"echo 'start=2048, type=83' | sfdisk -q --no-reread {device}")

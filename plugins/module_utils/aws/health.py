@@ -17,7 +17,7 @@ from typing import Any
 from ansible_collections.spot.platform.plugins.module_utils.aws import autoscaling, control, steering
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
+from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError
 from ansible_collections.spot.platform.plugins.module_utils.aws.instances import UNKNOWN, describe_target_health, impaired_since, worst
 from ansible_collections.spot.platform.plugins.module_utils.aws.interruptions import known_in, passed_over
 from ansible_collections.spot.platform.plugins.module_utils.aws.stepping import Outcome

@@ -24,8 +24,8 @@ def test_each_run_has_its_own_arguments_folder_environment_and_modules(interpret
     script.write_text(LOOK, encoding="utf-8")
 
     def run(*arguments: str, **options: str) -> list[object]:
-        given = {"cwd": tmp_path, "check": True, "stdout": subprocess.PIPE, "text": True, **options}
-        return json.loads(subprocess.run([interpreter, *arguments], **given).stdout)
+        done = subprocess.run([interpreter, *arguments], check=True, cwd=tmp_path, stdout=subprocess.PIPE, text=True, **options)
+        return json.loads(done.stdout)
 
     assert run(input=LOOK, env={"GREETING": "hello"}) == [[""], str(tmp_path), "hello", "__main__", []]
     assert run(str(script), "one", env={}) == [[str(script), "one"], str(tmp_path), None, "__main__", []]

@@ -13,7 +13,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.supply import
 
 A, B, C = "us-east-1a", "us-east-1b", "us-east-1c"
 NOW = 1_000_000.0
-POOLS = [Pool(f"{A}/m5.large", A, 0.05), Pool(f"{B}/m5.large", B, 0.02), Pool(f"{C}/m5.large", C, 0.01)]
+POOLS = (Pool(f"{A}/m5.large", A, 0.05), Pool(f"{B}/m5.large", B, 0.02), Pool(f"{C}/m5.large", C, 0.01))
 ONE_EACH = Homes({A: 1, B: 1})
 
 
