@@ -53,9 +53,13 @@ def describe_instances(client: Any, filters: list[dict[str, Any]]) -> list[dict[
 def _describe_instances(client: Any, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
     pages = client.get_paginator("describe_instances").paginate(Filters=filters, MaxResults=1000)
     region = client.meta.region_name
+    return [instance for page in pages for instance in instances_in(page, region)]
+
+
+def instances_in(page: Mapping[str, Any], region: str) -> list[dict[str, Any]]:
+    """The instances of a page that was read quickly."""
     return [
         _instance(instance, reservation, region)
-        for page in pages
         for reservation in page.get("Reservations", ())
         for instance in reservation["instances"]
     ]

@@ -37,10 +37,12 @@ BOTO_NAMES = {
     "monitoring": "cloudwatch",
     "elasticfilesystem": "efs",
     "eventbridge": "events",
+    "servicequotas": "service-quotas",
+    "tagging": "resourcegroupstaggingapi",
 }
 """Where a signing name is not the name that boto3 users know."""
 
-IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
+IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses", "tagging": "tag"}
 """Where the prefix of a service's actions in IAM is not its signing name."""
 
 
