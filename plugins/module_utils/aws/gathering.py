@@ -219,6 +219,8 @@ class Gathering:
             job(client)
         except (boto_errors.ClientError, boto_errors.BotoCoreError) as error:
             problem = failed(error, client)
+        except Failed as known:
+            problem = known
         except AwsError as error:  # of a function that explains by itself
             cause = error.__cause__
             problem = failed(cause, client) if isinstance(cause, boto_errors.ClientError) else Failed(str(error), error.code, None)
