@@ -69,7 +69,13 @@ def gather(clients: Clients, question: Question, cache: Cache) -> Answer:
     found = run.run([*(limits.parts() if limits else ()), *(accounts.parts() if accounts else ())])
     facts = Facts(clients, found, cache) if found.instances else None
     use = Utilisation(found.instances, now.timestamp(), question.prometheus) if UTILISATION in asked else None
-    run.then([part for one in (accounts and accounts.then(), facts and facts.parts(), use and use.parts()) for part in one or ()])
+    run.then(
+        [
+            part
+            for one in (accounts and accounts.then(), facts and facts.parts(), use and use.parts())
+            for part in one or ()
+        ]
+    )
     if facts:
         facts.write()
     result: dict[str, Any] = {}

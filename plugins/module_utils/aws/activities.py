@@ -156,7 +156,9 @@ class _Region:
     def _read_deployments(self, client: Any) -> None:
         ids = [
             one
-            for page in client.get_paginator("list_deployments").paginate(createTimeRange={"start": self._question.since})
+            for page in client.get_paginator("list_deployments").paginate(
+                createTimeRange={"start": self._question.since}
+            )
             for one in page["deployments"]
         ]
         for part in chunks(ids, DEPLOYMENTS):
@@ -253,7 +255,9 @@ def of_scaling(activity: Mapping[str, Any], region: str) -> dict[str, Any]:
     """An activity of an Auto Scaling group."""
     text, group = activity["Description"], activity["AutoScalingGroupName"]
     began = text.split(maxsplit=1)[0].lower() if text else ""
-    what = {"launching": "launched", "terminating": "terminated", "attaching": "attached", "detaching": "detached"}.get(began, "updated")
+    what = {"launching": "launched", "terminating": "terminated", "attaching": "attached", "detaching": "detached"}.get(
+        began, "updated"
+    )
     status = activity.get("StatusCode", "")
     failed = status in ("Failed", "Cancelled")
     if failed and what in ("launched", "terminated"):
@@ -323,7 +327,9 @@ def of_call(record: Mapping[str, Any], detail: Mapping[str, Any], name: str, reg
         record["EventTime"],
         id=f"{record['EventId']}/{place}" if place else record["EventId"],
         kind=f"{source}.{snake(call)}",
-        summary=f"{actor or 'somebody'} called {call}" + (f" of {name}" if name else "") + (f": {error}" if error else ""),
+        summary=f"{actor or 'somebody'} called {call}"
+        + (f" of {name}" if name else "")
+        + (f": {error}" if error else ""),
         reasons=[f"{error}: {detail.get('errorMessage') or 'no message'}"] if error else [],
         changed=not error,
         actor=actor,

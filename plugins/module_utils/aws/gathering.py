@@ -223,7 +223,11 @@ class Gathering:
             problem = known
         except AwsError as error:  # of a function that explains by itself
             cause = error.__cause__
-            problem = failed(cause, client) if isinstance(cause, boto_errors.ClientError) else Failed(str(error), error.code, None)
+            problem = (
+                failed(cause, client)
+                if isinstance(cause, boto_errors.ClientError)
+                else Failed(str(error), error.code, None)
+            )
         except ValueError as error:  # botocore makes no client for such a region or endpoint
             problem = Failed(str(error), None, None)
         else:
@@ -239,7 +243,9 @@ class Gathering:
             code = problem.code
             if code in EXPIRED or code in UNKNOWN_KEY:
                 code = "credentials"
-            self.found.gaps.append(Gap(region, what, f"cannot read {what} in {region}: {problem.reason}", code, problem.action))
+            self.found.gaps.append(
+                Gap(region, what, f"cannot read {what} in {region}: {problem.reason}", code, problem.action)
+            )
         return False
 
     def _identify(self) -> None:
@@ -273,7 +279,9 @@ class Gathering:
             if readable or self._wanted.everything or (self._wanted.count and kind.use):
                 self._crew.add(self._list, region, kind, known)
 
-    def _list(self, region: str, kind: Kind, known: Mapping[tuple[str, str], tuple[str, dict[str, str]]] | None) -> None:
+    def _list(
+        self, region: str, kind: Kind, known: Mapping[tuple[str, str], tuple[str, dict[str, str]]] | None
+    ) -> None:
         """List one kind in one region, page by page."""
         counted: Counter[str] = Counter()
 
@@ -314,7 +322,9 @@ class Gathering:
         elif joined or kind.name in self._wanted.kinds:
             self._keep(region, kind, item, tags, arn)
 
-    def _look_closer(self, region: str, kind: Kind, item: dict[str, Any], tags: Mapping[str, str], arn: str | None) -> None:
+    def _look_closer(
+        self, region: str, kind: Kind, item: dict[str, Any], tags: Mapping[str, str], arn: str | None
+    ) -> None:
         detail = kind.detail
         assert detail is not None
 
@@ -408,7 +418,8 @@ def items_of(page: dict[str, Any], kind: Kind, region: str) -> Iterable[dict[str
     if kind.name == "instance":
         return instances_in(page, region)
     return [
-        one if isinstance(one, dict) else {"name": one.rpartition("/")[2], "url": one} for one in page.get(kind.key) or ()
+        one if isinstance(one, dict) else {"name": one.rpartition("/")[2], "url": one}
+        for one in page.get(kind.key) or ()
     ]
 
 

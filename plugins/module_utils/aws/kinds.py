@@ -150,7 +150,9 @@ def plain(value: Any, number: bool = False) -> Any:
     return value
 
 
-def _by(where: str, good: tuple[str, ...], bad: tuple[str, ...] = (), message: str = "") -> Callable[[Item], estate.Verdict]:
+def _by(
+    where: str, good: tuple[str, ...], bad: tuple[str, ...] = (), message: str = ""
+) -> Callable[[Item], estate.Verdict]:
     state, why = path(where), path(message)
     return lambda item: estate.of_state(take(item, state), good, bad, take(item, why) if why else None)
 
@@ -210,7 +212,9 @@ def judged_queues(rows: list[dict[str, Any]]) -> None:
     """Put down in the rows of queues where their dead letters go, and which of them have some."""
     for row in rows:
         try:
-            row["details"]["dead_letters_to"] = json.loads(row["details"].pop("redrive") or "{}").get("deadLetterTargetArn")
+            row["details"]["dead_letters_to"] = json.loads(row["details"].pop("redrive") or "{}").get(
+                "deadLetterTargetArn"
+            )
         except (ValueError, AttributeError):
             row["details"]["dead_letters_to"] = None
     letters = {row["details"]["dead_letters_to"] for row in rows} - {None}
@@ -281,7 +285,12 @@ INSTANCE = _ec2(
     page=500,
     use=_vcpus,
     judge=_by("state.name", ("running",), (), "state_transition_reason"),
-    details={"type": "instance_type", "image_id": "image_id", "private_ip": "private_ip_address", "public_ip": "public_ip_address"},
+    details={
+        "type": "instance_type",
+        "image_id": "image_id",
+        "private_ip": "private_ip_address",
+        "public_ip": "public_ip_address",
+    },
 )
 
 KINDS: tuple[Kind, ...] = (
@@ -423,7 +432,11 @@ KINDS: tuple[Kind, ...] = (
         state="FleetState",
         created="CreateTime",
         judge=_fleet,
-        details={"type": "Type", "target": "TargetCapacitySpecification.TotalTargetCapacity", "fulfilled": "FulfilledCapacity"},
+        details={
+            "type": "Type",
+            "target": "TargetCapacitySpecification.TotalTargetCapacity",
+            "fulfilled": "FulfilledCapacity",
+        },
     ),
     _ec2(
         name="spot_fleet",
@@ -473,8 +486,15 @@ KINDS: tuple[Kind, ...] = (
         page=400,
         use=_one("target_groups"),
         judge=_targets,
-        details={"protocol": "Protocol", "port": "Port", "path": "HealthCheckPath", "load_balancers": "LoadBalancerArns"},
-        detail=Detail("describe_target_health", "TargetGroupArn", "TargetGroupArn", "TargetHealthDescriptions", "health"),
+        details={
+            "protocol": "Protocol",
+            "port": "Port",
+            "path": "HealthCheckPath",
+            "load_balancers": "LoadBalancerArns",
+        },
+        detail=Detail(
+            "describe_target_health", "TargetGroupArn", "TargetGroupArn", "TargetHealthDescriptions", "health"
+        ),
     ),
     Kind(
         name="certificate",
@@ -486,7 +506,15 @@ KINDS: tuple[Kind, ...] = (
         # Without it ACM lists the keys of RSA 1024 and 2048 alone.
         arguments={
             "Includes": {
-                "keyTypes": ["RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1", "EC_secp521r1"]
+                "keyTypes": [
+                    "RSA_1024",
+                    "RSA_2048",
+                    "RSA_3072",
+                    "RSA_4096",
+                    "EC_prime256v1",
+                    "EC_secp384r1",
+                    "EC_secp521r1",
+                ]
             }
         },
         id="CertificateArn",
@@ -567,7 +595,9 @@ KINDS: tuple[Kind, ...] = (
             "url": "url",
             "redrive": "attributes.RedrivePolicy",
         },
-        detail=Detail("get_queue_attributes", "QueueUrl", "url", "Attributes", "attributes", {"AttributeNames": ["All"]}),
+        detail=Detail(
+            "get_queue_attributes", "QueueUrl", "url", "Attributes", "attributes", {"AttributeNames": ["All"]}
+        ),
     ),
     Kind(
         name="topic",

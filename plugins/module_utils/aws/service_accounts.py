@@ -63,7 +63,8 @@ class Accounts:
 
     def _read(self, client: Any) -> None:
         pages = client.get_paginator("get_account_authorization_details").paginate(
-            Filter=["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"], PaginationConfig={"PageSize": PAGE}
+            Filter=["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"],
+            PaginationConfig={"PageSize": PAGE},
         )
         for page in pages:
             for user in page.get("UserDetailList", ()):
@@ -117,7 +118,12 @@ class Accounts:
                 granted = self._granted(self._groups[group], "Group")
                 findings += [policies.Finding(one.severity, f"by its group {group}: {one.text}") for one in granted]
         findings += policies.of_keys(
-            policies.Key(key["AccessKeyId"], self._days(key["CreateDate"]) or 0.0, self._days(key["used"]), key["Status"] == "Active")
+            policies.Key(
+                key["AccessKeyId"],
+                self._days(key["CreateDate"]) or 0.0,
+                self._days(key["used"]),
+                key["Status"] == "Active",
+            )
             for key in keys
         )
         used = [(key["used"], key["used_in"]) for key in keys if key["used"]]
@@ -147,7 +153,9 @@ class Accounts:
             note = [policies.Finding(one.severity, f"by its role {role['RoleName']}: {one.text}") for one in findings]
             made = {**role, "CreateDate": profile.get("CreateDate")}
             rows.append(
-                self._row("instance_profile", profile["InstanceProfileName"], profile["Arn"], made, last, where, [], note)
+                self._row(
+                    "instance_profile", profile["InstanceProfileName"], profile["Arn"], made, last, where, [], note
+                )
             )
         return rows
 

@@ -16,7 +16,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-PLATFORM, CODEDEPLOY, AUTOSCALING, EVENTBRIDGE, CLOUDTRAIL = "platform", "codedeploy", "autoscaling", "eventbridge", "cloudtrail"
+PLATFORM, CODEDEPLOY, AUTOSCALING, EVENTBRIDGE, CLOUDTRAIL = (
+    "platform",
+    "codedeploy",
+    "autoscaling",
+    "eventbridge",
+    "cloudtrail",
+)
 SOURCES = (PLATFORM, CODEDEPLOY, AUTOSCALING, EVENTBRIDGE, CLOUDTRAIL)
 """Those that know more of a thing first."""
 WITHIN = 60.0
@@ -33,8 +39,40 @@ ACTS = (
     (DETACH, ("detach", "deregister", "disassociate", "released")),
     (DELETE, ("delet", "remov", "cancel", "release", "revoke", "offboard", "destroy")),
     (CREATE, ("creat", "made", "allocate", "import", "request", "onboard", "copy_", "moved", "restore")),
-    (CHANGE, ("modif", "updat", "set_", "put_", "resiz", "grow", "scal", "fallback", "return", "chang", "shr", "tag_", "enable")),
-    (CHANGE, ("authorize", "disable", "suspend", "resume", "complete", "start_", "stop_", "enter", "exit", "execute", "reboot")),
+    (
+        CHANGE,
+        (
+            "modif",
+            "updat",
+            "set_",
+            "put_",
+            "resiz",
+            "grow",
+            "scal",
+            "fallback",
+            "return",
+            "chang",
+            "shr",
+            "tag_",
+            "enable",
+        ),
+    ),
+    (
+        CHANGE,
+        (
+            "authorize",
+            "disable",
+            "suspend",
+            "resume",
+            "complete",
+            "start_",
+            "stop_",
+            "enter",
+            "exit",
+            "execute",
+            "reboot",
+        ),
+    ),
 )
 """By the beginning of what follows the full stop in the kind of an event; the first that fits."""
 SINGLE = frozenset({"volume.deferred", "volume.refused", "filesystem.refused"})
@@ -81,7 +119,8 @@ def merged(events: Iterable[Mapping[str, Any]], within: float = WITHIN) -> list[
     the nearest in time.
     """
     ordered = sorted(
-        (dict(event) for event in events), key=lambda one: (SOURCES.index(one["source"]), seconds(one), str(one.get("id")))
+        (dict(event) for event in events),
+        key=lambda one: (SOURCES.index(one["source"]), seconds(one), str(one.get("id"))),
     )
     ids: set[Any] = set()
     kept: list[dict[str, Any]] = []
@@ -124,7 +163,12 @@ def _twin(
                 break
             other = kept[place]
             same = act == act_of(other["kind"]) or (ANY in (act, act_of(other["kind"])) and PLATFORM in told[place])
-            if same and event["source"] not in told[place] and _done(event) == _done(other) and other["kind"] not in SINGLE:
+            if (
+                same
+                and event["source"] not in told[place]
+                and _done(event) == _done(other)
+                and other["kind"] not in SINGLE
+            ):
                 if not event.get("region") or not other.get("region") or event["region"] == other["region"]:
                     near.append((abs(then - time), place))
     return min(near)[1] if near else None

@@ -69,7 +69,9 @@ def of_certificate(state: str | None, ends: float | None, now: float, in_use: bo
         return (PROBLEM if in_use else WARNING), f"expired {-days:.0f} days ago" if days < 0 else "has expired"
     if renewal in ("FAILED", "PENDING_VALIDATION"):
         why = "its renewal failed" if renewal == "FAILED" else "its renewal waits for validation"
-        return (PROBLEM if days < CERTIFICATE_DAYS[0] else WARNING), f"{why}, {days:.0f} days are left: check its DNS records"
+        return (
+            PROBLEM if days < CERTIFICATE_DAYS[0] else WARNING
+        ), f"{why}, {days:.0f} days are left: check its DNS records"
     if days < CERTIFICATE_DAYS[1] and in_use:
         return PROBLEM, f"expires in {days:.0f} days"
     if days < CERTIFICATE_DAYS[0]:
@@ -77,9 +79,7 @@ def of_certificate(state: str | None, ends: float | None, now: float, in_use: bo
     return of_state(state, ("ISSUED",), ("FAILED", "REVOKED", "VALIDATION_TIMED_OUT"))
 
 
-def of_instance(
-    state: str | None, in_group: str | None, targets: Iterable[str], impaired: bool
-) -> tuple[str, str]:
+def of_instance(state: str | None, in_group: str | None, targets: Iterable[str], impaired: bool) -> tuple[str, str]:
     """Whether an instance serves, ``healthy``, ``unhealthy`` or ``unknown``, and why it does not.
 
     ``in_group``: what its group or fleet says of it; ``targets``: its states in target groups, as AWS names them.

@@ -42,7 +42,13 @@ READING = (
 )
 """How the names of actions begin that change nothing. (KMS and Secrets Manager read secrets by others: Decrypt,
 GetSecretValue; see `SECRET`.)"""
-SECRET = ("secretsmanager:getsecretvalue", "kms:decrypt", "ssm:getparameter", "ssm:getparameters", "ssm:getparametersbypath")
+SECRET = (
+    "secretsmanager:getsecretvalue",
+    "kms:decrypt",
+    "ssm:getparameter",
+    "ssm:getparameters",
+    "ssm:getparametersbypath",
+)
 EVERYWHERE = (
     "cloudwatch:putmetricdata",
     "logs:createloggroup",
@@ -58,8 +64,23 @@ EVERYWHERE = (
     "ec2:createkeypair",
 )
 """Writing actions that IAM can hardly limit to resources, or that do no harm to others."""
-LIMITS = ("aws:resourcetag/", "aws:requesttag/", "ec2:resourcetag/", "autoscaling:resourcetag/", "ecs:cluster", "cloudwatch:namespace")
-LIMITS += ("aws:resourceaccount", "aws:resourceorgid", "ec2:vpc", "ec2:subnet", "ec2:region", "aws:requestedregion", "kms:viaservice")
+LIMITS = (
+    "aws:resourcetag/",
+    "aws:requesttag/",
+    "ec2:resourcetag/",
+    "autoscaling:resourcetag/",
+    "ecs:cluster",
+    "cloudwatch:namespace",
+)
+LIMITS += (
+    "aws:resourceaccount",
+    "aws:resourceorgid",
+    "ec2:vpc",
+    "ec2:subnet",
+    "ec2:region",
+    "aws:requestedregion",
+    "kms:viaservice",
+)
 """The beginnings of the keys of conditions that narrow what a statement on all resources gives."""
 WHO = (
     "aws:principalorgid",
@@ -149,14 +170,21 @@ def _statement(statement: Mapping[str, Any], name: str) -> Iterator[Finding]:
     if "NotAction" in statement:
         but = _some(_listed(statement["NotAction"]))
         severity = PROBLEM if all_resources and not narrowed else WARNING
-        yield Finding(severity, f"{name} allows all actions but {but} (NotAction): list those that are needed in Action")
+        yield Finding(
+            severity, f"{name} allows all actions but {but} (NotAction): list those that are needed in Action"
+        )
         return
     if any(set(one) <= {"*", ":"} for one in actions):
         severity = PROBLEM if all_resources and not narrowed else WARNING
         yield Finding(severity, f"{name} allows every action (*): list those that are needed")
         return
-    if any(_like("iam:*", one) and _like(one, "iam:createpolicyversion") and _like(one, "iam:attachrolepolicy") for one in actions):
-        yield Finding(PROBLEM, f"{name} allows every action of iam, with which anything can be gained: list those that are needed")
+    if any(
+        _like("iam:*", one) and _like(one, "iam:createpolicyversion") and _like(one, "iam:attachrolepolicy")
+        for one in actions
+    ):
+        yield Finding(
+            PROBLEM, f"{name} allows every action of iam, with which anything can be gained: list those that are needed"
+        )
     elif all_resources and not narrowed:
         gained = [one for one in ESCALATION if any(_like(action, one) for action in actions)]
         if gained:
@@ -167,7 +195,9 @@ def _statement(statement: Mapping[str, Any], name: str) -> Iterator[Finding]:
             )
     if any(_like(action, "iam:passrole") for action in actions) and all_resources:
         to = "iam:passedtoservice" in conditions or "iam:associatedresourcearn" in conditions
-        remedy = "name the roles in Resource" + ("" if to else ", and their service in the condition iam:PassedToService")
+        remedy = "name the roles in Resource" + (
+            "" if to else ", and their service in the condition iam:PassedToService"
+        )
         yield Finding(WARNING if to else PROBLEM, f"{name} allows iam:PassRole of every role: {remedy}")
     if any(_like(action, "sts:assumerole") for action in actions) and all_resources and not narrowed:
         yield Finding(WARNING, f"{name} allows sts:AssumeRole of every role: name the roles in Resource")
@@ -254,7 +284,9 @@ def _listed(value: Any) -> list[Any]:
 
 @lru_cache(maxsize=2000)
 def _glob(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join({"*": ".*", "?": "."}.get(part, re.escape(part)) for part in re.split(r"([*?])", pattern)), re.DOTALL)
+    return re.compile(
+        "".join({"*": ".*", "?": "."}.get(part, re.escape(part)) for part in re.split(r"([*?])", pattern)), re.DOTALL
+    )
 
 
 def _like(pattern: str, value: str) -> bool:
@@ -297,7 +329,10 @@ def of_keys(keys: Iterable[Key]) -> list[Finding]:
             found.append(Finding(WARNING, f"the access key {key.id} was not used for {key.unused:.0f} days: delete it"))
         elif key.age > KEY_DAYS:
             found.append(
-                Finding(WARNING, f"the access key {key.id} is {key.age:.0f} days old: make a new one, or use a role in its place")
+                Finding(
+                    WARNING,
+                    f"the access key {key.id} is {key.age:.0f} days old: make a new one, or use a role in its place",
+                )
             )
     if len(active) > 1:
         found.append(Finding(WARNING, f"there are {len(active)} active access keys: delete the one that is not in use"))

@@ -121,7 +121,12 @@ def in_order(found: Iterable[Use]) -> list[Use]:
 
     def place(use: Use) -> tuple[bool, float, str, str]:
         share = use.share
-        return not use.quota.use.startswith("spot:"), -(float("inf") if share is None else share), use.region, use.quota.code
+        return (
+            not use.quota.use.startswith("spot:"),
+            -(float("inf") if share is None else share),
+            use.region,
+            use.quota.code,
+        )
 
     return sorted(found, key=place)
 

@@ -33,7 +33,9 @@ def specified(kind: str, own: dict[str, str]) -> list[dict[str, Any]]:
     return [{"ResourceType": kind, "Tags": listed(own)}] if own else []
 
 
-def build(sandbox: Any, region: str = REGION, own: dict[str, str] | None = None, prefix: str = "shop") -> dict[str, str]:
+def build(
+    sandbox: Any, region: str = REGION, own: dict[str, str] | None = None, prefix: str = "shop"
+) -> dict[str, str]:
     """Make it all; returns the ids by kind."""
     own = tags() if own is None else own
     ec2 = sandbox.client("ec2", region)
@@ -55,9 +57,9 @@ def build(sandbox: Any, region: str = REGION, own: dict[str, str] | None = None,
         VolumeType="gp3",
         TagSpecifications=specified("volume", {**own, "Name": f"{prefix}-data"}),
     )["VolumeId"]
-    made["snapshot"] = ec2.create_snapshot(
-        VolumeId=made["volume"], TagSpecifications=specified("snapshot", own)
-    )["SnapshotId"]
+    made["snapshot"] = ec2.create_snapshot(VolumeId=made["volume"], TagSpecifications=specified("snapshot", own))[
+        "SnapshotId"
+    ]
     address = ec2.allocate_address(Domain="vpc", TagSpecifications=specified("elastic-ip", own))
     made["address"] = address["AllocationId"]
     made["key_pair"] = ec2.create_key_pair(KeyName=prefix, TagSpecifications=specified("key-pair", own))["KeyPairId"]
@@ -88,9 +90,9 @@ def build(sandbox: Any, region: str = REGION, own: dict[str, str] | None = None,
     subnets = [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]][:2]
     balancer = balancing.create_load_balancer(Name=prefix, Subnets=subnets, **tagged(own))["LoadBalancers"][0]
     made["load_balancer"] = balancer["LoadBalancerArn"]
-    group = balancing.create_target_group(
-        Name=prefix, Protocol="HTTP", Port=80, VpcId=subnet["VpcId"], **tagged(own)
-    )["TargetGroups"][0]
+    group = balancing.create_target_group(Name=prefix, Protocol="HTTP", Port=80, VpcId=subnet["VpcId"], **tagged(own))[
+        "TargetGroups"
+    ][0]
     made["target_group"] = group["TargetGroupArn"]
     balancing.register_targets(TargetGroupArn=made["target_group"], Targets=[{"Id": made["instance"]}])
     made["certificate"] = sandbox.client("acm", region).request_certificate(
@@ -169,7 +171,12 @@ def documented(documentation: str) -> set[str]:
     return set(re.findall(r"C\(([a-z0-9]+:[A-Za-z]+)\)", documentation))
 
 
-IAM_OF = {"elbv2": "elasticloadbalancing", "efs": "elasticfilesystem", "service-quotas": "servicequotas", "resourcegroupstaggingapi": "tag"}
+IAM_OF = {
+    "elbv2": "elasticloadbalancing",
+    "efs": "elasticfilesystem",
+    "service-quotas": "servicequotas",
+    "resourcegroupstaggingapi": "tag",
+}
 
 
 def made_calls(sandbox: Any) -> set[str]:

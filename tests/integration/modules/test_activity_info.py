@@ -35,7 +35,9 @@ def activity(run_module, tmp_path):
 def own(kind, resource, app="shop", seconds=0, **more):
     """An event of our own, of some seconds ago."""
     time = rfc3339(datetime.now(timezone.utc) - timedelta(seconds=seconds))
-    return Event(kind=kind, resource=resource, summary=f"{kind} {resource}", app=app, region="us-east-1", time=time, **more).as_dict()
+    return Event(
+        kind=kind, resource=resource, summary=f"{kind} {resource}", app=app, region="us-east-1", time=time, **more
+    ).as_dict()
 
 
 def volume(sandbox, region="us-east-1", **tags):
@@ -65,10 +67,14 @@ def deployment(sandbox, app="shop", **tags):
     """A deployment of an application, and its id."""
     role = estates.role_of(sandbox, "codedeploy", {})
     client = sandbox.client("codedeploy")
-    client.create_application(applicationName=app, computePlatform="Server", tags=estates.listed({**estates.tags(app), **tags}))
+    client.create_application(
+        applicationName=app, computePlatform="Server", tags=estates.listed({**estates.tags(app), **tags})
+    )
     client.create_deployment_group(applicationName=app, deploymentGroupName="production", serviceRoleArn=role)
     revision = {"revisionType": "S3", "s3Location": {"bucket": "b", "key": "k", "bundleType": "zip"}}
-    return client.create_deployment(applicationName=app, deploymentGroupName="production", revision=revision)["deploymentId"]
+    return client.create_deployment(applicationName=app, deploymentGroupName="production", revision=revision)[
+        "deploymentId"
+    ]
 
 
 def told(found, **wanted):

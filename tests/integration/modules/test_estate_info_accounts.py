@@ -54,7 +54,9 @@ def test_roles_and_instance_profiles_with_what_is_too_wide(sandbox, fresh, accou
         ("instance_profile", "wide"),
     }
     assert (found["role", "narrow"]["severity"], found["role", "narrow"]["findings"]) == ("ok", [])
-    assert found["role", "wide"]["findings"] == ["the inline policy own allows every action (*): list those that are needed"]
+    assert found["role", "wide"]["findings"] == [
+        "the inline policy own allows every action (*): list those that are needed"
+    ]
     assert found["instance_profile", "wide"]["severity"] == "problem"
     assert "by its role wide" in found["instance_profile", "wide"]["findings"][0]
     assert "the managed policy AdministratorAccess allows every action" in found["role", "admin"]["findings"][0]

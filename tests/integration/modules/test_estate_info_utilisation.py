@@ -66,13 +66,19 @@ def test_cpu_network_memory_and_the_fullest_disk_by_the_hour(sandbox, members, e
     put(sandbox, "AWS/EC2", "NetworkIn", {1: 3_600_000.0}, InstanceId=one)
     put(sandbox, "AWS/EC2", "NetworkOut", {1: 7_200_000.0}, InstanceId=one)
     put(sandbox, "CWAgent", "mem_used_percent", {1: 55.5}, InstanceId=one, AutoScalingGroupName="sandbox-web")
-    for path, device, kind, value in (("/", "a", "ext4", 20.0), ("/srv", "b", "xfs", 70.0), ("/run", "c", "tmpfs", 99.0)):
+    for path, device, kind, value in (
+        ("/", "a", "ext4", 20.0),
+        ("/srv", "b", "xfs", 70.0),
+        ("/run", "c", "tmpfs", 99.0),
+    ):
         put(sandbox, "CWAgent", "disk_used_percent", {1: value}, InstanceId=one, path=path, device=device, fstype=kind)
     sandbox.post("/sandbox/calls/reset")
     found = estate()
     assert found["errors"] == []
     use = of(found, one)
-    assert {measure: len(hours) for measure, hours in use.items()} == dict.fromkeys(("cpu", "memory", "disk", "network"), 24)
+    assert {measure: len(hours) for measure, hours in use.items()} == dict.fromkeys(
+        ("cpu", "memory", "disk", "network"), 24
+    )
     assert (use["cpu"][-1], use["cpu"][0], use["cpu"][1]) == (40.0, 10.0, None)
     assert (use["network"][-1], use["memory"][-1], use["disk"][-1]) == (3000, 55.5, 70.0)
     assert set(of(found, two)["memory"]) == {None}

@@ -77,7 +77,9 @@ def note(call: Any, environ: dict[str, Any], body: bytes, answer: Any) -> None:
     told = answer.get_data() if answer is not None else b""
     failed = answer is not None and answer.status_code >= 300
     names = [str(value) for key, value in given.items() if isinstance(value, str) and NAMING.search(key)]
-    names += ID.findall(body.decode("utf-8", "replace")) + ([] if failed else ID.findall(told.decode("utf-8", "replace")))
+    names += ID.findall(body.decode("utf-8", "replace")) + (
+        [] if failed else ID.findall(told.decode("utf-8", "replace"))
+    )
     names = [name for name in dict.fromkeys(names) if 0 < len(name) < 300][:100]
     region = "us-east-1" if service in GLOBAL else call.region
     user, identity = _identity(environ)
@@ -89,7 +91,9 @@ def note(call: Any, environ: dict[str, Any], body: bytes, answer: Any) -> None:
         "eventSource": f"{service}.amazonaws.com",
         "eventName": operation,
         "awsRegion": region,
-        "requestParameters": {key: "HIDDEN_DUE_TO_SECURITY_REASONS" if SECRET.search(key) else value for key, value in given.items()},
+        "requestParameters": {
+            key: "HIDDEN_DUE_TO_SECURITY_REASONS" if SECRET.search(key) else value for key, value in given.items()
+        },
         "responseElements": None if failed else {"ids": ID.findall(told.decode("utf-8", "replace"))[:100]},
         "eventID": str(uuid.uuid4()),
         "readOnly": reading,

@@ -72,7 +72,9 @@ class Quotas(BaseResponse):
         service, code = self._get_param("ServiceCode"), self._get_param("QuotaCode")
         found = [quota for quota in self._quotas(service, applied=True) if quota["QuotaCode"] == code]
         if not found:
-            raise ServiceException("NoSuchResourceException", "The request failed because the specified quota does not exist.")
+            raise ServiceException(
+                "NoSuchResourceException", "The request failed because the specified quota does not exist."
+            )
         return ActionResult({"Quota": found[0]})
 
     def _list(self, applied: bool) -> ActionResult:
@@ -83,7 +85,9 @@ class Quotas(BaseResponse):
 
     def _quotas(self, service: str, applied: bool) -> list[dict[str, Any]]:
         if service not in NAMES:
-            raise ServiceException("NoSuchResourceException", "The request failed because the specified service does not exist.")
+            raise ServiceException(
+                "NoSuchResourceException", "The request failed because the specified service does not exist."
+            )
         return [
             {
                 "ServiceCode": service,

@@ -89,9 +89,9 @@ def test_the_same_id_is_the_same_event():
 
 
 def test_the_event_of_a_role_stands_for_any_call_about_its_resource():
-    assert kinds(event("platform", "app.elb_application_lb", "web"), event("cloudtrail", "elbv2.create_load_balancer", "web")) == [
-        "app.elb_application_lb"
-    ]
+    assert kinds(
+        event("platform", "app.elb_application_lb", "web"), event("cloudtrail", "elbv2.create_load_balancer", "web")
+    ) == ["app.elb_application_lb"]
     assert len(kinds(event("autoscaling", "capacity.odd", "web"), event("cloudtrail", "ec2.create_tags", "web"))) == 2
 
 
@@ -114,7 +114,10 @@ def test_thousands_of_the_same_resource_are_no_trouble():
 
 
 def test_what_an_event_is_about():
-    assert subjects(event("cloudtrail", "x.y", "arn:aws:rds:us-east-1:1:db:shop")) == {"arn:aws:rds:us-east-1:1:db:shop", "shop"}
+    assert subjects(event("cloudtrail", "x.y", "arn:aws:rds:us-east-1:1:db:shop")) == {
+        "arn:aws:rds:us-east-1:1:db:shop",
+        "shop",
+    }
     assert subjects({"resource": "", "ids": ["i-1", None, 3], "after": {"group": "web"}}) == {"i-1", "web"}
     assert subjects({"resource": None, "after": "text"}) == set()
 

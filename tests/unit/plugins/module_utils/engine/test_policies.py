@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils.engine import policies
-from ansible_collections.spot.platform.plugins.module_utils.engine.policies import Key, of_keys, of_policy, of_trust, of_use, worst
+from ansible_collections.spot.platform.plugins.module_utils.engine.policies import (
+    Key,
+    of_keys,
+    of_policy,
+    of_trust,
+    of_use,
+    worst,
+)
 
 
 def policy(*statements):
@@ -77,7 +84,11 @@ def test_what_gives_more_than_is_needed_is_a_warning(statement):
         allow("iam:PassRole", "arn:aws:iam::1:role/shop-*"),
         allow("logs:PutLogEvents", "arn:aws:logs:*:*:log-group:/shop:*"),
         allow("ec2:TerminateInstances", Condition={"StringEquals": {"aws:ResourceTag/spot.platform/app": "web"}}),
-        allow("iam:PassRole", "arn:aws:iam::1:role/web", Condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
+        allow(
+            "iam:PassRole",
+            "arn:aws:iam::1:role/web",
+            Condition={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+        ),
         allow(["cloudwatch:PutMetricData", "xray:PutTraceSegments", "ssmmessages:*", "sts:GetCallerIdentity"]),
         {"Effect": "Deny", "Action": "*", "Resource": "*"},
         {"Effect": "Deny", "NotAction": "ec2:*", "Resource": "*"},

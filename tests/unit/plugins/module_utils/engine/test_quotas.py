@@ -75,7 +75,12 @@ def test_spot_comes_first_and_then_what_is_fullest():
     def use(code, limit, used, name):
         return Use("us-east-1", Quota("ec2", code, code, name), limit, used)
 
-    found = [use("a", 10, 9, "addresses"), use("b", 10, 1, "spot:x"), use("c", 0, 1, "groups"), use("d", 10, 5, "spot:g")]
+    found = [
+        use("a", 10, 9, "addresses"),
+        use("b", 10, 1, "spot:x"),
+        use("c", 0, 1, "groups"),
+        use("d", 10, 5, "spot:g"),
+    ]
     assert [one.quota.code for one in in_order(found)] == ["d", "b", "c", "a"]
 
 
