@@ -23,7 +23,7 @@ except ImportError:
 
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
 from ansible_collections.spot.platform.plugins.module_utils.aws import kinds as table
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import THREADS, Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import (
     DENIED,
     EXPIRED,
@@ -37,11 +37,14 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.instances import
     Membership,
     health_in_group,
     instances_in,
+    read_list_quickly,
     read_quickly,
 )
 from ansible_collections.spot.platform.plugins.module_utils.aws.kinds import FILTER, TAGGING, Item, Kind
 from ansible_collections.spot.platform.plugins.module_utils.engine.estate import Gap
 
+THREADS = 32
+"""Many calls are for one small resource, and do nothing but wait."""
 TAGGED_PAGE = 100
 """Resources on a page of GetResources, the most that there may be."""
 SILENT = 3
@@ -401,6 +404,8 @@ def pages_of(client: Any, kind: Kind, region: str, filters: list[dict[str, Any]]
     """The pages of a list, one after the other."""
     if kind.name == "instance":
         read_quickly(client)
+    elif kind.quick:
+        read_list_quickly(client, client.meta.method_to_api_mapping[kind.operation], kind.key)
     request = {
         name: value.format(region=region) if isinstance(value, str) else value for name, value in kind.arguments.items()
     }

@@ -61,7 +61,7 @@ class Kind:
 
     ``id``, ``name``, ``state``, ``zone``, ``created`` and the values of ``details`` are paths in an item, ``arn`` too, or a
     template with ``{region}``, ``{account}`` and ``{id}``. ``type``: what the Tagging API calls it. ``use``: what an item takes of a
-    quota, see `quotas`.
+    quota, see `quotas`. ``quick``: there are thousands, so botocore's parser is passed by; times then are texts.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Kind:
     filter: str = "Filters"
     type: str = ""
     detail: Detail | None = None
+    quick: bool = False
     use: Callable[[Item], tuple[str, float]] | None = None
     paths: Mapping[str, Path] = field(init=False)
 
@@ -307,6 +308,7 @@ KINDS: tuple[Kind, ...] = (
         zone="AvailabilityZone",
         created="CreateTime",
         page=1000,
+        quick=True,
         use=_storage,
         judge=lambda item: estate.of_volume(item.get("State")),
         details={
@@ -332,6 +334,7 @@ KINDS: tuple[Kind, ...] = (
         state="State",
         created="StartTime",
         page=1000,
+        quick=True,
         use=_one("snapshots"),
         judge=_by("State", ("completed", "pending"), ("error",), "StateMessage"),
         details={"size_gib": "VolumeSize", "volume_id": "VolumeId", "tier": "StorageTier", "encrypted": "Encrypted"},
