@@ -114,7 +114,7 @@ def certificates(rows: Sequence[dict[str, Any]], now: datetime) -> list[dict[str
                 "environment": row["environment"],
                 "expires_at": ends,
                 "days_left": None if left is None else round(left / engine.DAY, 1),
-                "in_use": bool(row["details"]["used_by"]),
+                "in_use": bool(row["details"]["in_use"]),
                 "renewal": row["details"]["renewal"] or row["details"]["eligible"],
                 "state": row["state"],
                 "health": row["health"],

@@ -37,7 +37,7 @@ options:
   gather:
     description:
       - What to return. V(fleets) takes some calls for each region, V(resources) one or two for each kind and region, and one more
-        for each target group, certificate, queue, topic, table, key and function of ours.
+        for each target group, queue, table, key and function of ours, and for each certificate that ends within 60 days.
       - V(service_accounts) reads IAM whole, and three calls for each user of ours with one key.
       - V(utilisation) returns RV(instances) with their utilisation. CloudWatch asks 0.01 USD for a thousand metrics, of which each
         instance has three, and up to five with the agent of CloudWatch.
@@ -98,7 +98,7 @@ notes:
     C(ec2:DescribeKeyPairs), C(ec2:DescribeLaunchTemplates), C(elasticloadbalancing:DescribeLoadBalancers),
     C(elasticloadbalancing:DescribeTargetGroups), C(elasticloadbalancing:DescribeTargetHealth), C(acm:ListCertificates),
     C(acm:DescribeCertificate), C(rds:DescribeDBInstances), C(dynamodb:ListTables), C(dynamodb:DescribeTable), C(sqs:ListQueues),
-    C(sqs:GetQueueAttributes), C(sns:ListTopics), C(sns:GetTopicAttributes), C(elasticfilesystem:DescribeFileSystems),
+    C(sqs:GetQueueAttributes), C(sns:ListTopics), C(elasticfilesystem:DescribeFileSystems),
     C(lambda:ListFunctions), C(lambda:GetFunctionConfiguration), C(kms:ListKeys), C(kms:DescribeKey), C(logs:DescribeLogGroups),
     C(s3:ListAllMyBuckets)."
   - "Required IAM actions: with O(gather) of V(quotas) also C(servicequotas:ListServiceQuotas),

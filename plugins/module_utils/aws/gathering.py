@@ -320,7 +320,7 @@ class Gathering:
         if arn is None and "{" not in kind.arn:
             arn = kind.arn_of(item, region, None)
         joined = self._wanted.members and kind.name in ("instance", "group", "target_group")
-        if kind.detail and (joined or kind.name in self._wanted.kinds):
+        if kind.detail and kind.detail.needed(item) and (joined or kind.name in self._wanted.kinds):
             self._crew.add(self._look_closer, region, kind, item, tags, arn)
         elif joined or kind.name in self._wanted.kinds:
             self._keep(region, kind, item, tags, arn)

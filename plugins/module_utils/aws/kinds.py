@@ -17,8 +17,10 @@ from ansible_collections.spot.platform.plugins.module_utils.engine import estate
 from ansible_collections.spot.platform.plugins.module_utils.engine.quotas import vcpu_class
 
 Item = Mapping[str, Any]
-NUMBERS = frozenset({"messages", "in_flight", "subscriptions", "pending"})
-"""Details that SQS and SNS write as texts."""
+NUMBERS = frozenset({"messages", "in_flight"})
+"""Details that SQS writes as texts."""
+RENEWAL = 60 * estate.DAY
+"""Seconds before its end at which ACM begins to renew a certificate; before that there is nothing to be told of it."""
 Path = tuple[str | int, ...]
 
 
@@ -39,8 +41,8 @@ def take(item: Any, where: Path) -> Any:
 
 @dataclass(frozen=True)
 class Detail:
-    """A further call for each resource of ours: ``argument`` takes the item's ``of``; ``key`` of the answer is put into the
-    item as ``into`` (the whole of it, if empty)."""
+    """A further call for each resource of ours for which it is ``needed``: ``argument`` takes the item's ``of``; ``key`` of the
+    answer is put into the item as ``into`` (the whole of it, if empty)."""
 
     operation: str
     argument: str
@@ -48,6 +50,7 @@ class Detail:
     key: str
     into: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    needed: Callable[[Item], bool] = lambda _item: True
 
 
 INLINE, FILTER, TAGGING = "inline", "filter", "tagging"
@@ -225,13 +228,18 @@ def judged_queues(rows: list[dict[str, Any]]) -> None:
             row["health"], row["note"] = estate.PROBLEM, f"{waiting} messages could not be handled"
 
 
+def _to_be_renewed(item: Item) -> bool:
+    ends = item.get("NotAfter")
+    return ends is not None and ends.timestamp() - datetime.now(_UTC).timestamp() < RENEWAL
+
+
 def _certificate(item: Item) -> estate.Verdict:
     ends = item.get("NotAfter")
     return estate.of_certificate(
         item.get("Status"),
         ends.timestamp() if ends else None,
         datetime.now(_UTC).timestamp(),
-        bool(item.get("InUseBy") or item.get("InUse")),
+        bool(item.get("InUse")),
         take(item, ("RenewalSummary", "RenewalStatus")),
     )
 
@@ -530,11 +538,11 @@ KINDS: tuple[Kind, ...] = (
         details={
             "expires_at": "NotAfter",
             "type": "Type",
-            "used_by": "InUseBy",
+            "in_use": "InUse",
             "renewal": "RenewalSummary.RenewalStatus",
             "eligible": "RenewalEligibility",
         },
-        detail=Detail("describe_certificate", "CertificateArn", "CertificateArn", "Certificate"),
+        detail=Detail("describe_certificate", "CertificateArn", "CertificateArn", "Certificate", needed=_to_be_renewed),
     ),
     Kind(
         name="database",
@@ -613,11 +621,6 @@ KINDS: tuple[Kind, ...] = (
         arn="TopicArn",
         label="TopicArn",
         judge=_fine,
-        details={
-            "subscriptions": "attributes.SubscriptionsConfirmed",
-            "pending": "attributes.SubscriptionsPending",
-        },
-        detail=Detail("get_topic_attributes", "TopicArn", "TopicArn", "Attributes", "attributes"),
     ),
     Kind(
         name="file_system",

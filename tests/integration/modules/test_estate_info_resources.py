@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from ansible_collections.spot.platform.plugins.module_utils.aws.kinds import NAMES
 from ansible_collections.spot.platform.plugins.modules import estate_info
 from ansible_collections.spot.platform.tests.integration.modules import estates, fleets
 from ansible_collections.spot.platform.tests.integration.modules.groups import make
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 BOTH = ["us-east-1", "eu-west-1"]
 HASTY = {"retries": {"mode": "standard", "max_attempts": 2}}
@@ -239,6 +245,31 @@ def test_certificates_with_the_days_that_are_left(sandbox, fresh, estate):
     (certificate,) = estate(gather=["certificates"])["certificates"]
     assert certificate["name"] == "shop.example.com" and 360 < certificate["days_left"] < 400
     assert (certificate["app"], certificate["health"], certificate["in_use"]) == ("shop", "ok", False)
+
+
+def short_lived(days):
+    """A certificate of our own that ends after so many days, and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "old.example.com")])
+    now = datetime.now(timezone.utc)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=days, hours=1))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), private
+
+
+def test_a_certificate_that_ends_soon_is_looked_at_closely_and_comes_first(sandbox, fresh, estate):
+    estates.build(sandbox)
+    certificate, key = short_lived(20)
+    acm = sandbox.client("acm")
+    acm.import_certificate(Certificate=certificate, PrivateKey=key, Tags=estates.listed(estates.tags()))
+    sandbox.post("/sandbox/calls/reset")
+    first, second = estate(gather=["certificates"])["certificates"]
+    assert (first["name"], first["health"], first["note"]) == ("old.example.com", "warning", "expires in 20 days")
+    assert second["days_left"] > 300
+    assert sandbox.get("/sandbox/calls")["services"]["acm"] == {"ListCertificates": 1, "DescribeCertificate": 1}
 
 
 def test_bad_input_is_refused(sandbox, fresh, estate):
