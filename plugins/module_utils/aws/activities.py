@@ -194,7 +194,7 @@ class _Region:
         named = [one["ResourceName"] for one in record.get("Resources") or () if one.get("ResourceName")]
         about = list(dict.fromkeys(names_of(name)[-1] for name in named))
         # What CloudTrail calls the resources of a call is not all that it was about: a deployment, for one, is not there.
-        mentioned = [name for name in texts_in([detail.get("requestParameters"), detail.get("responseElements")])]
+        mentioned = texts_in([detail.get("requestParameters"), detail.get("responseElements")])
         mine = list(dict.fromkeys(name for name in (*about, *mentioned) if name in self._apps))
         for place, name in enumerate(mine or about[:1] or [""]):
             event = of_call(record, detail, name, self.name, place)

@@ -21,7 +21,8 @@ NUMBERS = frozenset({"messages", "in_flight"})
 """Details that SQS writes as texts."""
 RENEWAL = 60 * estate.DAY
 """Seconds before its end at which ACM begins to renew a certificate; before that there is nothing to be told of it."""
-Path = tuple[str | int, ...]
+Path = tuple[Any, ...]
+"""Keys of mappings, and places in lists."""
 
 
 def path(text: str) -> Path:
