@@ -100,7 +100,7 @@ chaos: setup ## Play a simulated week in which much goes wrong, and judge it (bu
 	@python tests/chaos/run.py --seed $(or $(SEED),0)
 
 bench: setup ## Measure speed and cost; it reports and does not gate (build/bench/*.json)
-	@for name in allocation inventory capacity apps onboard step events volumes costs reaction storm; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
+	@for name in allocation inventory capacity apps onboard step events volumes costs reaction storm estate; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
 	@echo "bench: volume_shrink ..."; tests/hosts/with_engine.sh python tests/bench/volume_shrink.py || echo "bench: volume_shrink failed"
 	@python tests/bench/common.py
 

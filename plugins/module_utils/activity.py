@@ -57,20 +57,28 @@ def as_dicts(events: Iterable[Event]) -> list[dict[str, Any]]:
     return [event.as_dict() for event in events]
 
 
-def events_in(path: str) -> list[dict[str, Any]]:
-    """The events of an activity file, one JSON object a line; raises ``ValueError`` that names the file and the line."""
+def events_in(path: str, since: datetime | None = None) -> list[dict[str, Any]]:
+    """The events of an activity file, one JSON object a line, not older than ``since``; raises ``ValueError`` that names the
+    file and the line. A line is read at a time: the file may be long."""
+    found = []
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+        with Path(path).expanduser().open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                event = _event_of(line, number, path)
+                if since is None or datetime.fromisoformat(event["time"].replace("Z", "+00:00")) >= since:
+                    found.append(event)
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(
             f"cannot read the activity file {path}: {error}; name a file that the callback wrote"
         ) from error
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            event = json.loads(line)
-            datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
-            found.append({**event, "kind": event["kind"]})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"line {number} of the activity file {path} is not an event: {line[:80]}") from error
     return found
+
+
+def _event_of(line: str, number: int, path: str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+        if datetime.fromisoformat(event["time"].replace("Z", "+00:00")).tzinfo is None:
+            raise ValueError("its time has no time zone")
+        return {**event, "kind": event["kind"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"line {number} of the activity file {path} is not an event: {line[:80].rstrip()}") from error

@@ -9,12 +9,16 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: estate_info
 version_added: 0.1.0
-short_description: Show what every application runs, serves and costs
+short_description: Show all that applications have, how it is, and what it serves and costs
 description:
   - Lists the Auto Scaling group, EC2 Fleet or Spot Fleet of every application in every region, with what serves on Spot and
     on On-Demand, where it runs, what it costs at present, and what it has cost beside the same capacity On-Demand. While an
     application migrates, it has two of them.
-  - Reads only. Regions are asked side by side. What cannot be read is named in RV(errors), and the rest is returned.
+  - With O(gather) also every instance and every other resource, by application, how it is, what is used of the account's quotas,
+    and more.
+  - Reads only. All services of all regions are asked side by side, and page by page. What cannot be read is named in
+    RV(errors), with the region and the IAM action that is missing, and the rest is returned. The task fails only where
+    O(gather) asks for more than V(fleets) and nothing at all could be read.
 author:
   - The spot.platform developers (@spot-platform)
 options:
@@ -30,6 +34,52 @@ options:
   environment:
     description: Only this environment.
     type: str
+  gather:
+    description:
+      - What to return. V(fleets) takes some calls for each region, V(resources) one or two for each kind and region, and one more
+        for each target group, queue, table, key and function of ours, and for each certificate that ends within 60 days.
+      - V(service_accounts) reads IAM whole, and three calls for each user of ours with one key.
+      - V(utilisation) returns RV(instances) with their utilisation. CloudWatch asks 0.01 USD for a thousand metrics, of which each
+        instance has three, and up to five with the agent of CloudWatch.
+    type: list
+    elements: str
+    choices: [fleets, instances, resources, certificates, service_accounts, quotas, utilisation]
+    default: [fleets]
+  kinds:
+    description: Only resources of these kinds, with O(gather=resources). By default all.
+    type: list
+    elements: str
+    choices: [address, bucket, certificate, database, file_system, fleet, function, group, image, instance, key, key_pair,
+      launch_template, load_balancer, log_group, nat_gateway, queue, snapshot, spot_fleet, table, target_group, topic, volume]
+    default: []
+  all:
+    description:
+      - Whether to return what is not ours, too. Ours is what carries the tag C(spot.platform/environment).
+      - RV(fleets) are always ours.
+    type: bool
+    default: false
+  prometheus:
+    description:
+      - The Prometheus that tells of the utilisation of which CloudWatch does not, with O(gather=utilisation). It is asked for the
+        metrics of node exporter, by its label C(instance_id).
+    type: dict
+    suboptions:
+      url:
+        description: Its address, such as V(https://prometheus.example.com:9090).
+        type: str
+      username:
+        description: The user of its basic authentication.
+        type: str
+      password:
+        description: The password of its basic authentication.
+        type: str
+      ca_path:
+        description: The certificate authority to trust, as a file.
+        type: path
+      timeout:
+        description: Seconds without an answer after which it is given up.
+        type: float
+        default: 5.0
   hours:
     description: How far to look back for RV(fleets[].cost), RV(fleets[].timeline) and RV(fleets[].serving_min).
     type: int
@@ -47,6 +97,22 @@ notes:
   - "Required IAM actions: C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DescribeScalingActivities),
     C(ec2:DescribeFleets), C(ec2:DescribeInstances), C(ec2:DescribeSpotFleetRequests), C(ec2:DescribeSpotPriceHistory),
     C(pricing:GetProducts)."
+  - "Required IAM actions: with O(gather) of V(instances) or V(resources) also C(sts:GetCallerIdentity), C(tag:GetResources),
+    C(ec2:DescribeSpotFleetInstances), C(ec2:DescribeFleetInstances), C(ec2:DescribeInstanceStatus), C(ec2:DescribeImages),
+    C(ec2:DescribeVolumes), C(ec2:DescribeSnapshots), C(ec2:DescribeAddresses), C(ec2:DescribeNatGateways),
+    C(ec2:DescribeKeyPairs), C(ec2:DescribeLaunchTemplates), C(elasticloadbalancing:DescribeLoadBalancers),
+    C(elasticloadbalancing:DescribeTargetGroups), C(elasticloadbalancing:DescribeTargetHealth), C(acm:ListCertificates),
+    C(acm:DescribeCertificate), C(rds:DescribeDBInstances), C(dynamodb:ListTables), C(dynamodb:DescribeTable), C(sqs:ListQueues),
+    C(sqs:GetQueueAttributes), C(sns:ListTopics), C(elasticfilesystem:DescribeFileSystems),
+    C(lambda:ListFunctions), C(lambda:GetFunctionConfiguration), C(kms:ListKeys), C(kms:DescribeKey), C(logs:DescribeLogGroups),
+    C(s3:ListAllMyBuckets)."
+  - "Required IAM actions: with O(gather) of V(quotas) also C(servicequotas:ListServiceQuotas),
+    C(servicequotas:ListAWSDefaultServiceQuotas). What is used of a quota counts all of the account, whatever O(apps) and
+    O(environment) say."
+  - "Required IAM actions: with O(gather) of V(service_accounts) also C(iam:GetAccountAuthorizationDetails), C(iam:ListAccessKeys),
+    C(iam:GetAccessKeyLastUsed), C(iam:GetUser)."
+  - "Required IAM actions: with O(gather) of V(utilisation) those of V(instances), and C(cloudwatch:GetMetricData),
+    C(cloudwatch:ListMetrics)."
   - The cost is an estimate from instance hours and list prices. EC2 forgets an instance about an hour after it ended,
     so the account begins after the last one that is forgotten; RV(fleets[].cost.since) says when that was.
 extends_documentation_fragment:
@@ -62,6 +128,20 @@ EXAMPLES = r"""
     environment: production
   register: estate
 
+- name: See all that the shop has, and what is wrong with it
+  spot.platform.estate_info:
+    regions: [us-east-1, eu-west-1]
+    apps: [shop]
+    gather: [instances, resources, certificates]
+  register: shop
+
+- name: See which quotas are close to their end
+  spot.platform.estate_info:
+    regions: [us-east-1, eu-west-1]
+    gather: [quotas]
+  register: estate
+  failed_when: estate.quotas | selectattr('health', 'ne', 'ok') | list
+
 - name: Show it as a table
   ansible.builtin.debug:
     msg: "{{ estate | spot.platform.status_table }}"
@@ -70,7 +150,7 @@ EXAMPLES = r"""
 RETURN = r"""
 fleets:
   description: The fleets, by application and region.
-  returned: always
+  returned: with V(fleets) in O(gather)
   type: list
   elements: dict
   contains:
@@ -293,6 +373,219 @@ fleets:
           description: What the group did it for.
           type: str
           sample: At 2026-01-31T08:00:00Z an instance was started in response to a difference between desired and actual capacity.
+instances:
+  description:
+    - The instances, by region and id, but for those that ended. C(utilisation) has 24 values of each of C(cpu), C(memory), C(disk)
+      (the fullest one; all in percent) and C(network) (bytes a second, both ways), one for each of the last whole hours, null
+      where it is not known; without V(utilisation) in O(gather) it is null.
+  returned: with V(instances) or V(utilisation) in O(gather)
+  type: list
+  elements: dict
+  sample:
+    - id: i-0123456789abcdef0
+      app: web
+      environment: production
+      region: us-east-1
+      zone: us-east-1a
+      type: m5.large
+      lifecycle: spot
+      state: running
+      health: healthy
+      health_reason: ""
+      launched_at: "2026-01-31T08:00:00.000Z"
+      price_per_hour: 0.0352
+      private_ip: 10.80.0.12
+      public_ip: 203.0.113.12
+      key_name: web
+      image_id: ami-0123456789abcdef0
+      os_user: admin
+      group: production-web
+      utilisation:
+resources:
+  description: The resources, by kind, region, application and id.
+  returned: with V(resources) in O(gather)
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: One of O(kinds).
+      type: str
+      sample: volume
+    id:
+      description: What AWS knows it by in its region.
+      type: str
+      sample: vol-0123456789abcdef0
+    name:
+      description: Its tag C(Name), or the name that its service has for it.
+      type: str
+      sample: uploads
+    arn:
+      description: Its ARN; null where it is not known.
+      type: str
+      sample: arn:aws:ec2:us-east-1:123456789012:volume/vol-0123456789abcdef0
+    app:
+      description: The application, by its tag.
+      type: str
+      sample: shop
+    environment:
+      description: The environment, by its tag.
+      type: str
+      sample: production
+    region:
+      description: The region.
+      type: str
+      sample: us-east-1
+    zone:
+      description: The zone, of what is in one.
+      type: str
+      sample: us-east-1a
+    state:
+      description: Its state, as its service names it.
+      type: str
+      sample: in-use
+    health:
+      description: V(ok), V(warning), V(problem) or V(unknown).
+      type: str
+      sample: ok
+    note:
+      description: Why it is not V(ok).
+      type: str
+      sample: is attached to no instance
+    created_at:
+      description: When it was made, RFC 3339.
+      type: str
+      sample: "2026-01-31T08:00:00.000Z"
+    usd_per_month:
+      description: What it costs in 730 hours; of an instance that runs, with V(instances) in O(gather), else null.
+      type: float
+      sample: 25.7
+    details:
+      description: What else there is to know of its kind.
+      type: dict
+      sample: {size_gib: 100, type: gp3}
+by_app:
+  description: How many resources of each kind each application has, how they are, and in which regions.
+  returned: with V(resources) in O(gather)
+  type: list
+  elements: dict
+  sample:
+    - app: shop
+      regions: [us-east-1]
+      kinds: {instance: 4, volume: 6}
+      health: {warning: 1, ok: 9}
+certificates:
+  description: The certificates of ACM, what expires first at the top.
+  returned: with V(certificates) in O(gather)
+  type: list
+  elements: dict
+  sample:
+    - name: shop.example.com
+      id: arn:aws:acm:us-east-1:123456789012:certificate/0f5a2d3c
+      region: us-east-1
+      app: shop
+      environment: production
+      expires_at: "2026-02-28T12:00:00.000Z"
+      days_left: 28.2
+      in_use: true
+      renewal: PENDING_VALIDATION
+      state: ISSUED
+      health: problem
+      note: "its renewal waits for validation, 28 days are left: check its DNS records"
+service_accounts:
+  description: The users, roles and instance profiles of IAM that are ours, those to look at first at the top. Roles that AWS makes for
+    its services are left out.
+  returned: with V(service_accounts) in O(gather)
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: V(user), V(role) or V(instance_profile), which has the role's figures.
+      type: str
+      sample: role
+    name:
+      description: Its name.
+      type: str
+      sample: production-web
+    arn:
+      description: Its ARN.
+      type: str
+      sample: arn:aws:iam::123456789012:role/production-web
+    app:
+      description: The application, by its tag.
+      type: str
+      sample: web
+    environment:
+      description: The environment, by its tag.
+      type: str
+      sample: production
+    created_at:
+      description: When it was made, RFC 3339.
+      type: str
+      sample: "2026-01-31T08:00:00.000Z"
+    last_used_at:
+      description: When it was last used, RFC 3339; null if AWS knows of no time in the last 400 days.
+      type: str
+      sample: "2026-01-31T12:00:00.000Z"
+    last_used_region:
+      description: Where that was.
+      type: str
+      sample: us-east-1
+    keys:
+      description: The access keys of a user, with C(id), C(age_days), C(last_used_at) and C(active).
+      type: list
+      elements: dict
+      sample: [{id: AKIAIOSFODNN7EXAMPLE, age_days: 120.5, last_used_at: "2026-01-31T12:00:00.000Z", active: true}]
+    findings:
+      description: What is wrong with it, and what to do.
+      type: list
+      elements: str
+      sample: ["the inline policy deploy allows every action of iam, with which anything can be gained: list those that are needed"]
+    severity:
+      description: The worst of it, V(ok), V(warning) or V(problem).
+      type: str
+      sample: problem
+quotas:
+  description: What is used of the account's quotas, those of Spot Instances first, then by share.
+  returned: with V(quotas) in O(gather)
+  type: list
+  elements: dict
+  contains:
+    region:
+      description: The region.
+      type: str
+      sample: us-east-1
+    service:
+      description: Its code in Service Quotas.
+      type: str
+      sample: ec2
+    name:
+      description: What it limits.
+      type: str
+      sample: All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests
+    code:
+      description: The quota's code.
+      type: str
+      sample: L-34B43A08
+    limit:
+      description: What is allowed, in vCPUs, TiB or pieces, as the name says.
+      type: float
+      sample: 640
+    used:
+      description: What is used of it.
+      type: float
+      sample: 548
+    share:
+      description: The part that is used, 1 for all of it; null where nothing is allowed and something is used.
+      type: float
+      sample: 0.8562
+    health:
+      description: V(ok), V(warning) from 80 percent on, V(problem) where nothing is left.
+      type: str
+      sample: warning
+    note:
+      description: What is to be said of it, also that On-Demand could not stand in for all Spot.
+      type: str
+      sample: "86% is in use: ask for more in Service Quotas (L-34B43A08 in us-east-1)"
 errors:
   description: What could not be read.
   returned: always
@@ -303,6 +596,14 @@ errors:
       description: The region.
       type: str
       sample: eu-west-1
+    what:
+      description: What is missing.
+      type: str
+      sample: volume
+    action:
+      description: The IAM action that is missing; null where it is not that.
+      type: str
+      sample: ec2:DescribeVolumes
     message:
       description: What failed, why, and what to do.
       type: str
@@ -318,10 +619,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.spot.platform.plugins.module_utils import estate
 from ansible_collections.spot.platform.plugins.module_utils.activity import rfc3339
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
 from ansible_collections.spot.platform.plugins.module_utils.aws.estate import Question, observe
+from ansible_collections.spot.platform.plugins.module_utils.aws.kinds import NAMES
+from ansible_collections.spot.platform.plugins.module_utils.aws.utilisation import prometheus_of
 
 
 def rates_of(given: dict[str, Any]) -> dict[str, float]:
@@ -343,6 +647,19 @@ def main() -> None:
             "regions": {"type": "list", "elements": "str"},
             "apps": {"type": "list", "elements": "str", "default": []},
             "environment": {"type": "str"},
+            "gather": {"type": "list", "elements": "str", "choices": list(estate.PARTS), "default": ["fleets"]},
+            "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
+            "all": {"type": "bool", "default": False},
+            "prometheus": {
+                "type": "dict",
+                "options": {
+                    "url": {"type": "str"},
+                    "username": {"type": "str"},
+                    "password": {"type": "str", "no_log": True},
+                    "ca_path": {"type": "path"},
+                    "timeout": {"type": "float", "default": 5.0},
+                },
+            },
             "hours": {"type": "int", "default": 24},
             "committed_rates": {"type": "dict", "default": {}},
             "cache_dir": {"type": "path", "default": "~/.cache/spot.platform"},
@@ -350,22 +667,46 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
-    regions = options["regions"] or ([module.region] if module.region else [])
+    regions = sorted(set(options["regions"] or ([module.region] if module.region else [])))
     if not regions:
         module.fail_json(msg="there is no region: set regions, region or AWS_DEFAULT_REGION")
-    cache = Cache(options["cache_dir"], options["endpoint_url"])
     try:
         rates = rates_of(options["committed_rates"])
     except ValueError as problem:
         module.fail_json(msg=str(problem))
-    question = Question(options["apps"], options["environment"], options["hours"], rates)
-    fleets, errors = observe(Clients.of_module(module), sorted(set(regions)), question, cache)
+    clients, cache = Clients.of_module(module), Cache(options["cache_dir"], options["endpoint_url"])
+    result, errors, now = {}, [], rfc3339(datetime.now(timezone.utc))
+    if estate.FLEETS in options["gather"]:
+        question = Question(options["apps"], options["environment"], options["hours"], rates)
+        fleets, failed = observe(clients, regions, question, cache)
+        result["fleets"] = fleets
+        errors += [{"what": "fleets", "action": None, **error} for error in failed]
+        now = max((fleet["cost"]["until"] for fleet in fleets), default=now)
+    further = set(options["gather"]) - {estate.FLEETS}
+    if further:
+        parts = estate.gather(
+            clients,
+            estate.Question(
+                regions,
+                further,
+                options["apps"],
+                options["environment"],
+                options["kinds"],
+                options["all"],
+                prometheus_of(options["prometheus"]),
+            ),
+            cache,
+        )
+        result |= parts.result
+        errors += parts.errors
+        if not parts.read and not result.get("fleets"):
+            said = "; ".join(dict.fromkeys(error["message"] for error in errors))
+            module.fail_json(msg=f"nothing could be read: {said}", errors=errors)
     for error in errors:
         module.warn(f"{error['region']}: {error['message']}")
     if cache.problem:
         module.warn(cache.problem)
-    now = max((fleet["cost"]["until"] for fleet in fleets), default=rfc3339(datetime.now(timezone.utc)))
-    module.exit_json(changed=False, fleets=fleets, errors=errors, generated_at=now)
+    module.exit_json(changed=False, **result, errors=errors, generated_at=now)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,15 @@ AWS_MODULES = [
     name for (kind, name), entry in DOCS.items() if kind == "module" and "endpoint_url" in entry["doc"]["options"]
 ]
 
-SERVICES = {"elasticloadbalancing": ["elbv2", "elb"], "cloudwatch": ["cloudwatch"], "ce": ["ce"], "elasticfilesystem": ["efs"]}
+SERVICES = {
+    "elasticloadbalancing": ["elbv2", "elb"],
+    "elasticfilesystem": ["efs"],
+    "servicequotas": ["service-quotas"],
+    "tag": ["resourcegroupstaggingapi"],
+}
 """Where IAM calls a service otherwise than botocore."""
 
-ACTIONS_WITHOUT_CALL = {"iam:PassRole", "s3:ListBucket"}
+ACTIONS_WITHOUT_CALL = {"iam:PassRole", "s3:ListBucket", "s3:ListAllMyBuckets"}
 
 
 @pytest.mark.parametrize(("kind", "name"), list(DOCS), ids=" ".join)

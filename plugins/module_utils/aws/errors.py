@@ -113,7 +113,7 @@ def _explain_answer(error: Any, client: Any) -> str:
     answer = error.response["Error"]
     code, text = answer["Code"], _without_blob(answer.get("Message") or "no message")
     if code in DENIED:
-        return f"access denied; allow the IAM action {_action(error, client)} to these credentials ({text})"
+        return f"access denied; allow the IAM action {action_of(error, client)} to these credentials ({text})"
     if code in EXPIRED:
         return f"the AWS credentials have expired ({code}); renew them, for example with aws sso login"
     if code in UNKNOWN_KEY:
@@ -124,7 +124,8 @@ def _explain_answer(error: Any, client: Any) -> str:
     return f"{code}: {text}"
 
 
-def _action(error: Any, client: Any) -> str:
+def action_of(error: Any, client: Any) -> str:
+    """The IAM action that a refused call needs, as AWS names it, or by its service and operation."""
     named = re.search(r"perform: ?([a-z0-9-]+:[A-Za-z0-9]+)", error.response["Error"].get("Message") or "")
     if named:
         return named.group(1)

@@ -379,9 +379,21 @@ class Unanswered(Exception):
 
 
 def query_range(server: Prometheus, url: str, query: str, span: Range) -> Values:
-    """``/api/v1/query_range`` of the Prometheus at ``url``.
+    """`series_of` a query that gives one series: its values.
 
     Raises `Unanswered` where it does not answer, `Unreadable` where it refuses or the query gives not one series.
+    """
+    result = series_of(server, url, query, span)
+    if len(result) > 1:
+        raise Unreadable(f"is not known (the query {query} gives {len(result)} series; make it one by sum() or avg())")
+    values = [(float(time), float(value)) for series in result for time, value in series["values"]]
+    return [one for one in values if math.isfinite(one[1])]
+
+
+def series_of(server: Prometheus, url: str, query: str, span: Range) -> list[dict[str, Any]]:
+    """``/api/v1/query_range`` of the Prometheus at ``url``: each series with its ``metric`` (labels) and ``values``.
+
+    Raises `Unanswered` where it does not answer, `Unreadable` where it refuses.
     """
     arguments = {"query": query, "start": span.start, "end": span.end, "step": span.period}
     ours = server.url is not None and url == server.url.rstrip("/")
@@ -395,7 +407,7 @@ def query_range(server: Prometheus, url: str, query: str, span: Range) -> Values
             ca_path=server.ca_path,
             follow_redirects="none",  # the password is for this server
         ) as answer:
-            result = json.load(answer)["data"]["result"]
+            return list(json.load(answer)["data"]["result"])
     except HTTPError as refused:
         raise Unreadable(f"is not known (the Prometheus {url} answers {refused.code}: {_refusal(refused)})") from None
     except (OSError, HTTPException, UrlError) as error:
@@ -405,10 +417,6 @@ def query_range(server: Prometheus, url: str, query: str, span: Range) -> Values
         ) from None
     except (ValueError, KeyError, TypeError):
         raise Unreadable(f"is not known (what answers at {url} is no Prometheus; check its url)") from None
-    if len(result) > 1:
-        raise Unreadable(f"is not known (the query {query} gives {len(result)} series; make it one by sum() or avg())")
-    values = [(float(time), float(value)) for series in result for time, value in series["values"]]
-    return [one for one in values if math.isfinite(one[1])]
 
 
 def _refusal(refused: HTTPError) -> str:

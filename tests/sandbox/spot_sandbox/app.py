@@ -26,6 +26,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.wrappers import Response
 
 from spot_sandbox import calls, clock, control, faults, services
+from spot_sandbox.services import cloudtrail
 
 log = logging.getLogger("spot_sandbox")
 
@@ -37,10 +38,12 @@ BOTO_NAMES = {
     "monitoring": "cloudwatch",
     "elasticfilesystem": "efs",
     "eventbridge": "events",
+    "servicequotas": "service-quotas",
+    "tagging": "resourcegroupstaggingapi",
 }
 """Where a signing name is not the name that boto3 users know."""
 
-IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
+IAM_PREFIXES = {"monitoring": "cloudwatch", "email": "ses", "tagging": "tag"}
 """Where the prefix of a service's actions in IAM is not its signing name."""
 
 
@@ -133,10 +136,14 @@ class Application:
             if rule.kind == "timeout":
                 return _hang_up(environ)
         elif rule and rule.kind != "lost":
-            return error(call, faults.fault(rule.kind, call.service, call.action, call.protocol))(
-                environ, start_response
-            )
+            refused = error(call, faults.fault(rule.kind, call.service, call.action, call.protocol))
+            if rule.kind == "denied":
+                with clock.LOCK:
+                    cloudtrail.note(call, environ, body, refused)
+            return refused(environ, start_response)
         response = self._respond(call, environ)
+        with clock.LOCK:
+            cloudtrail.note(call, environ, body, response)
         if rule and rule.kind == "lost":
             faults.wait(rule)
             return _hang_up(environ)

@@ -31,6 +31,12 @@ def image_id(region: str, name: str) -> str:
     return "ami-0" + hashlib.sha256(f"{region}/{name}".encode()).hexdigest()[:16]
 
 
+def resolved(region: str, image: str) -> str:
+    """The image that a launch template names by ``resolve:ssm:`` and a public parameter; any other as it is."""
+    named = {f"resolve:ssm:{path}": name for name, _architecture, _owner, path in IMAGES}
+    return image_id(region, named[image]) if image in named else image
+
+
 def _load_images(self: Any) -> None:
     for name, architecture, owner, _path in IMAGES:
         ami_id = image_id(self.region_name, name)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -50,6 +52,13 @@ def _nic_xml(instance: Instance, nic: Any, groups: str) -> str:
     )
 
 
+@lru_cache(maxsize=None)
+def _cpu_xml(instance_type: str) -> str:
+    vcpus = market.type_info(instance_type).vcpus
+    threads = 2 if vcpus % 2 == 0 and not re.match(r"[a-z]+\d+[a-z]*g", instance_type) else 1
+    return f"<cpuOptions><coreCount>{vcpus // threads}</coreCount><threadsPerCore>{threads}</threadsPerCore></cpuOptions>"
+
+
 def instance_xml(
     backend: Any, instance: Instance, state: tuple[int, str] | None = None, reservation: str | None = None
 ) -> str:
@@ -76,7 +85,9 @@ def instance_xml(
         f"<virtualizationType>hvm</virtualizationType><clientToken>{escape(instance.client_token or '')}</clientToken>",
         f"<hypervisor>xen</hypervisor><ebsOptimized>{str(bool(instance.ebs_optimized)).lower()}</ebsOptimized>",
         "<enaSupport>true</enaSupport><platformDetails>Linux/UNIX</platformDetails>",
-        "<usageOperation>RunInstances</usageOperation><cpuOptions/><hibernationOptions><configured>false</configured>",
+        "<usageOperation>RunInstances</usageOperation>",
+        _cpu_xml(instance.instance_type),
+        "<hibernationOptions><configured>false</configured>",
         "</hibernationOptions><enclaveOptions><enabled>false</enabled></enclaveOptions>",
     ]
     if instance.key_name:

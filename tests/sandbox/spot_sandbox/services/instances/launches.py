@@ -11,6 +11,7 @@ from moto.ec2.utils import convert_tag_spec, parse_user_data
 from moto.iam.models import iam_backends
 from spot_sandbox import clock, market, pools
 from spot_sandbox.services.events import ACCOUNT
+from spot_sandbox.services import images
 from spot_sandbox.services.instances.records import backend_of, forget_ended, keep, tell_state
 
 NO_SPOT = "There is no Spot capacity available that matches your request."
@@ -177,6 +178,7 @@ def make(
     lifecycle: str,
     tags: dict[str, str],
 ) -> Any:
+    spec = {**spec, "ImageId": images.resolved(region, spec["ImageId"])}
     specified = convert_tag_spec(list(spec.get("TagSpecifications") or []))
     specified["instance"] = {**specified.get("instance", {}), **tags}
     data = spec.get("UserData")
