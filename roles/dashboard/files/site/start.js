@@ -1,0 +1,5 @@
+/* Runs when the data was received, or could not be. */
+"use strict";
+
+render();
+plan();
