@@ -26,14 +26,14 @@ function stacked({ label, times, series, lines = [], steps, format, head, height
       lines.map((one) => h("li", {}, h("span", { class: `swatch ${one.dashed ? "dashed" : "line"}`, "aria-hidden": "true" }), one.name))),
     place, readout,
     h("details", {}, h("summary", {}, "The figures as a table"), figures(label, head, times.map((_time, index) => [when(index), ...[...series, ...lines].map((one) => format(one.values[index]))]), [...series, ...lines].map((one) => one.name))));
-  const bars = uPlot.paths.bars({ size: [0.75, 48], radius: 0.1 });
+  const bars = uPlot.paths.bars({ size: [0.75, 48] });
   const steep = uPlot.paths.stepped({ align: 1 });
   const edge = steps ? 0 : 43200;
   const options = {
     width: 300, height, legend: { show: false }, tzDate: UTC,
     cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
     scales: { x: { time: true, range: () => [times[0] - edge, times[times.length - 1] + edge + (steps && times.length < 2 ? 60 : 0)] }, y: { range: (_plot, _low, high) => [0, (high || 1) * 1.1] } },
-    axes: [axis({ values: steps ? null : (_plot, ticks) => ticks.map((tick) => new Date(tick * 1000).toISOString().slice(5, 10)), incrs: steps ? undefined : [1, 2, 5, 7, 14, 30].map((day) => day * 86400), space: 56 }), axis({ values: (_plot, ticks) => ticks.map(format), size: 68 })],
+    axes: [axis({ size: 32, values: (_plot, ticks, _axis, _space, step) => ticks.map((tick) => tickText(tick, step)), incrs: steps ? undefined : [1, 2, 5, 7, 14, 30].map((day) => day * 86400), space: 56 }), axis({ values: (_plot, ticks) => ticks.map(format), size: 68 })],
     series: [{},
       ...series.map((one) => ({ paths: steps ? steep : bars, fill: colour(one.colour), stroke: colour(one.colour), width: 0, points: { show: false } })).reverse(),
       ...lines.map((one) => ({ paths: steps ? steep : undefined, stroke: colour("--ink"), width: 2, dash: one.dashed ? [6, 4] : undefined, points: { show: false }, spanGaps: true }))],
@@ -43,7 +43,7 @@ function stacked({ label, times, series, lines = [], steps, format, head, height
     }] },
   };
   const columns = [times, ...sums.reverse(), ...lines.map((one) => one.values)];
-  whenSeen(place, () => {
+  whenSeen(place, height, () => {
     const plot = new uPlot({ ...options, width: Math.max(120, place.clientWidth) }, columns, place);
     const watch = new ResizeObserver(() => { if (place.clientWidth && place.clientWidth !== plot.width) plot.setSize({ width: place.clientWidth, height }); });
     watch.observe(place);
@@ -53,20 +53,26 @@ function stacked({ label, times, series, lines = [], steps, format, head, height
 }
 
 /** Charts are drawn when they are about to be seen: fifty of them cost nothing until then. */
-function whenSeen(place, draw) {
+function whenSeen(place, height, draw) {
   let end = null;
   const watch = new IntersectionObserver((seen) => {
     if (!seen.some((one) => one.isIntersecting) || end) return;
     watch.disconnect();
     end = draw();
   }, { rootMargin: "300px" });
-  place.style.minHeight = "220px";
+  place.style.minHeight = `${height}px`;
   watch.observe(place);
   charts.push(() => { watch.disconnect(); if (end) end(); });
 }
 
 function axis(more) {
   return { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: "12px system-ui, sans-serif", ...more };
+}
+
+/** The hour of a tick, or its day where it is midnight or the ticks are days. */
+function tickText(seconds, step) {
+  const iso = new Date(seconds * 1000).toISOString();
+  return step >= 86400 || iso.slice(11, 16) === "00:00" ? iso.slice(5, 10) : iso.slice(11, 16);
 }
 
 function figures(caption, head, rows, names) {

@@ -17,7 +17,7 @@ function listView(route, { title, rows, keys, words, columns, sort, file, none, 
 
 const opener = (label, show) => h("button", { type: "button", class: "plain", on: { click: show } }, String(label ?? NOT_KNOWN));
 const date = (key, label, width = 125) => ({ key, label, width, value: (row) => row[key], cell: (row) => (row[key] ? clock(row[key]).slice(0, 10) : NOT_KNOWN) });
-const plainText = (key, label, width = 120) => ({ key, label, width, value: (row) => row[key] });
+const plainText = (key, label, width = 120, wrap = false) => ({ key, label, width, wrap, value: (row) => row[key] });
 const appLink = { key: "app", label: "Application", width: 130, value: (row) => row.app, cell: (row) => (row.app ? h("a", { href: address("app", row.app) }, String(row.app)) : h("span", { class: "soft" }, "none")) };
 
 function resourcesView(route) {
@@ -32,7 +32,7 @@ function resourcesView(route) {
       keys: [["kind", "Kind"], ["app", "Application"], ["region", "Region"], ["health", "Health"]], words: ["id", "name", "arn", "kind", "app", "region", "zone", "state", "note"],
       extra: (found) => `, ${money(found.reduce((all, row) => all + (row.usd_per_month || 0), 0))} a month together`,
       columns: [
-        { key: "id", label: "Resource", width: 240, value: (row) => row.id, cell: (row) => opener(row.id || row.name, () => showResource(row)) }, plainText("kind", "Kind", 125), plainText("name", "Name", 190), appLink,
+        { key: "id", label: "Resource", width: 240, value: (row) => row.id, cell: (row) => opener(row.id || row.name, () => showResource(row)) }, plainText("kind", "Kind", 125), plainText("name", "Name", 190, true), appLink,
         { key: "region", label: "Place", width: 125, value: (row) => row.zone || row.region || "global" }, { key: "state", label: "State", width: 110, value: (row) => row.state }, { key: "health", label: "Health", width: 115, value: (row) => row.health, cell: (row) => health(row.health) }, date("created_at", "Created"),
         { key: "usd_per_month", label: "Cost a month", number: true, width: 130, value: (row) => row.usd_per_month, cell: (row) => money(row.usd_per_month) } ],
       more: ["zone", "arn", "environment", "note"].map((key) => ({ label: key, value: (row) => row[key] })),
@@ -51,7 +51,7 @@ function showResource(row) {
 
 function quotaTable(quotas) {
   const grid = table({ caption: "Quotas", sort: "-share", columns: [
-    { key: "share", label: "Used", width: 190, number: true, value: (row) => row.share, cell: (row) => bar(row.share, share(row.share)) }, plainText("name", "Quota", 320), plainText("service", "Service"), plainText("region", "Region"),
+    { key: "share", label: "Used", width: 190, number: true, value: (row) => row.share, cell: (row) => bar(row.share, share(row.share)) }, plainText("name", "Quota", 320, true), plainText("service", "Service"), plainText("region", "Region"),
     { key: "used", label: "In use", number: true, value: (row) => row.used, cell: (row) => count(row.used) }, { key: "limit", label: "Limit", number: true, value: (row) => row.limit, cell: (row) => count(row.limit) } ] });
   grid.set(quotas);
   return grid.element;
@@ -64,9 +64,9 @@ function accountsView(route) {
     columns: [
       { key: "name", label: "Account", width: 230, value: (row) => row.name, cell: (row) => opener(row.name, () => showAccount(row)) }, plainText("kind", "Kind", 130), appLink,
       { key: "severity", label: "State", width: 120, value: (row) => ({ ok: 0, warning: 1, problem: 2 })[row.severity] ?? null, cell: (row) => health(row.severity) }, date("created_at", "Created"),
-      { key: "last_used_at", label: "Last used", width: 170, value: (row) => row.last_used_at, cell: (row) => (row.last_used_at ? `${since(row.last_used_at, data.now)}${row.last_used_region ? `, ${row.last_used_region}` : ""}` : "never, as far as is known") },
+      { key: "last_used_at", label: "Last used", width: 170, value: (row) => row.last_used_at, cell: (row) => (row.last_used_at ? `${since(row.last_used_at, data.now)}${row.last_used_region ? `, ${row.last_used_region}` : ""}` : "never") },
       { key: "keys", label: "Access keys", width: 200, value: (row) => (row.keys || []).map((key) => `${key.id} ${key.age_days} d`).join(" "), cell: (row) => keysOf(row) },
-      { key: "findings", label: "Findings", width: 340, value: (row) => (row.findings || []).join("; "), cell: (row) => ((row.findings || []).length ? row.findings.join("; ") : "none") } ],
+      { key: "findings", label: "Findings", width: 340, wrap: true, value: (row) => (row.findings || []).join("; "), cell: (row) => ((row.findings || []).length ? row.findings.join("; ") : "none") } ],
   })];
 }
 
@@ -84,8 +84,8 @@ function certificatesView(route) {
   return [h("h1", {}, "Certificates"), missing("certificates", "Certificates are") || listView(route, {
     title: "Certificates", rows, file: "certificates", sort: "days_left", none: "There are no certificates.", keys: [["app", "Application"], ["region", "Region"], ["state", "State"]], words: ["name", "id", "app", "region", "state", "renewal"],
     columns: [
-      { key: "name", label: "Name", width: 260, value: (row) => row.name }, { key: "days_left", label: "Days left", number: true, width: 130, value: (row) => row.days_left, cell: (row) => (known(row.days_left) ? badge(row.days_left < 0 ? `expired ${things(-row.days_left, "day")} ago` : things(row.days_left, "day"), urgency(row.days_left)) : NOT_KNOWN) },
-      date("expires_at", "Expires"), appLink, plainText("region", "Region"), { key: "in_use", label: "In use", width: 100, value: (row) => (row.in_use === true ? "yes" : row.in_use === false ? "no" : null) }, plainText("renewal", "Renewal", 150), plainText("state", "State", 110), plainText("id", "Id", 280) ],
+      { key: "name", label: "Name", width: 260, wrap: true, value: (row) => row.name }, { key: "days_left", label: "Days left", number: true, width: 130, value: (row) => row.days_left, cell: (row) => (known(row.days_left) ? badge(row.days_left < 0 ? `expired ${things(-row.days_left, "day")} ago` : things(row.days_left, "day"), urgency(row.days_left)) : NOT_KNOWN) },
+      date("expires_at", "Expires"), appLink, plainText("region", "Region"), { key: "in_use", label: "In use", width: 100, value: (row) => (row.in_use === true ? "yes" : row.in_use === false ? "no" : null) }, plainText("renewal", "Renewal", 150), plainText("state", "State", 110), plainText("id", "Id", 280, true) ],
   })];
 }
 
@@ -104,8 +104,8 @@ function volumesView(route) {
       plainText("id", "Volume", 215), appLink, plainText("region", "Region"), plainText("mount", "Mount", 150), plainText("type", "Type", 75), { key: "size_gib", label: "Size", number: true, width: 95, value: (row) => row.size_gib, cell: (row) => (known(row.size_gib) ? `${count(row.size_gib)} GiB` : NOT_KNOWN) },
       { key: "used", label: "Used", number: true, width: 170, value: (row) => (Number.isNaN(used(row)) ? null : used(row)), cell: (row) => (Number.isNaN(used(row)) ? NOT_KNOWN : bar(used(row), share(used(row)))) },
       { key: "growth", label: "Grows", number: true, width: 140, value: (row) => row.growth_bytes_per_day, cell: (row) => (known(row.growth_bytes_per_day) ? `${bytes(row.growth_bytes_per_day)} a day` : NOT_KNOWN) },
-      { key: "days_left", label: "Full in", number: true, width: 110, value: (row) => row.days_left, cell: (row) => (known(row.days_left) ? things(Math.floor(row.days_left), "day") : row.growth_bytes_per_day <= 0 ? "not soon" : NOT_KNOWN) },
-      { key: "change", label: "Next possible change", width: 240, value: (row) => row.change, cell: (row) => [row.change, (row.reasons || []).length ? h("span", { class: "soft" }, ` ${row.reasons.join("; ")}`) : null] } ],
+      { key: "days_left", label: "Full in", number: true, width: 110, value: (row) => row.days_left, cell: (row) => (known(row.days_left) ? (row.days_left < 1 ? "under a day" : things(Math.floor(row.days_left), "day")) : row.growth_bytes_per_day <= 0 ? "not soon" : NOT_KNOWN) },
+      { key: "change", label: "Next possible change", width: 240, wrap: true, value: (row) => row.change, cell: (row) => [row.change, (row.reasons || []).length ? h("span", { class: "soft" }, ` ${row.reasons.join("; ")}`) : null] } ],
   })];
 }
 
@@ -121,14 +121,15 @@ function marketView(route) {
   return [h("h1", {}, "Spot market"),
     h("section", { class: "grid", "aria-label": "Key figures" }, figure("Pools held", count(rows.filter((row) => row.held > 0).length), `of ${count(rows.length)}`), figure("Held", count(rows.reduce((all, row) => all + (row.held || 0), 0)), "instances"), figure("Pools it would go to", count(rows.filter((row) => row.wanted > 0 && !(row.held > 0)).length), "that it does not hold")),
     h("h2", {}, "Pools"),
+    h("p", { class: "soft" }, "Interrupted: the share of a month's instances, as AWS publishes it. Score: AWS's placement score. Lasts: the hours until an instance is lost, as the platform reckons. Can launch: the chance that a launch there succeeds."),
     listView(route, {
       title: "Spot pools", rows, file: "spot-market", sort: "-held", none: "No pool was looked at.", keys: [["region", "Region"], ["zone", "Zone"], ["type", "Type"], ["here", "The platform"]], words: ["region", "zone", "type", "interruption_band"],
       columns: [
         plainText("type", "Type", 130), plainText("zone", "Zone", 125), { key: "here", label: "The platform", width: 140, value: (row) => row.here, cell: (row) => badge(row.here, { "runs here": "good", "would go here": "warn" }[row.here] || "") },
         { key: "held", label: "Holds", number: true, width: 85, value: (row) => row.held, cell: (row) => count(row.held) }, { key: "wanted", label: "Wants", number: true, width: 85, value: (row) => row.wanted, cell: (row) => count(row.wanted) },
         { key: "price", label: "Spot price", number: true, width: 120, value: (row) => row.price, cell: (row) => hourly(row.price) }, { key: "on_demand_price", label: "On-Demand", number: true, width: 120, value: (row) => row.on_demand_price, cell: (row) => hourly(row.on_demand_price) }, { key: "saving", label: "Saving", number: true, width: 100, value: (row) => row.saving, cell: (row) => share(row.saving) },
-        { key: "interruption_band", label: "Interrupted a month", width: 160, value: (row) => row.interruption_band }, { key: "score", label: "Score", number: true, width: 80, value: (row) => row.score, cell: (row) => (known(row.score) ? `${count(row.score)} of 10` : NOT_KNOWN) },
-        { key: "hours_to_a_loss", label: "Hours to a loss", number: true, width: 130, value: (row) => row.hours_to_a_loss, cell: (row) => (known(row.hours_to_a_loss) ? `${count(Math.round(row.hours_to_a_loss))} h` : NOT_KNOWN) }, { key: "chance_open", label: "Chance to launch", number: true, width: 140, value: (row) => row.chance_open, cell: (row) => share(row.chance_open) } ],
+        { key: "interruption_band", label: "Interrupted", width: 120, value: (row) => row.interruption_band }, { key: "score", label: "Score", number: true, width: 80, value: (row) => row.score, cell: (row) => (known(row.score) ? `${count(row.score)} of 10` : NOT_KNOWN) },
+        { key: "hours_to_a_loss", label: "Lasts", number: true, width: 90, value: (row) => row.hours_to_a_loss, cell: (row) => (known(row.hours_to_a_loss) ? `${count(Math.round(row.hours_to_a_loss))} h` : NOT_KNOWN) }, { key: "chance_open", label: "Can launch", number: true, width: 115, value: (row) => row.chance_open, cell: (row) => share(row.chance_open) } ],
     })];
 }
 

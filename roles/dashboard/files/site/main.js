@@ -51,7 +51,10 @@ function render() {
 }
 
 function navigation() {
-  document.getElementById("nav").replaceChildren(h("ul", {}, Object.entries(VIEWS).map(([view, [name]]) => h("li", {}, h("a", { href: address(view), "aria-current": view === route.view ? "page" : null }, name)))));
+  const nav = document.getElementById("nav");
+  nav.replaceChildren(h("ul", {}, Object.entries(VIEWS).map(([view, [name]]) => h("li", {}, h("a", { href: address(view), "aria-current": view === route.view ? "page" : null }, name)))));
+  const current = nav.querySelector("[aria-current]");
+  nav.scrollLeft = current.offsetLeft - (nav.clientWidth - current.offsetWidth) / 2;
 }
 
 let trouble = "";

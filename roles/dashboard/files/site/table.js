@@ -5,7 +5,7 @@ const MANY = 120;
 const ROW = 44;
 
 /**
- * `columns`: `{ key, label, value(row), cell(row)?, number?, width?, head? }`: `value` is what is sorted and exported, `cell` what is
+ * `columns`: `{ key, label, value(row), cell(row)?, number?, width?, wrap? }`: `value` is what is sorted and exported, `cell` what is
  * shown. Returns `{ element, set(rows), rows() }`; `set` sorts. `changed(sort)` hears of another order, which is `key` or `-key`.
  */
 function table({ caption, columns, sort, changed, none }) {
@@ -77,7 +77,7 @@ function table({ caption, columns, sort, changed, none }) {
   }
 
   function line(row, index) {
-    return h("tr", { "aria-rowindex": index + 2 }, columns.map((column, place) => h(place ? "td" : "th", { scope: place ? null : "row", class: column.number ? "num" : "" }, column.cell ? column.cell(row) : text(column.value(row)))));
+    return h("tr", { "aria-rowindex": index + 2 }, columns.map((column, place) => h(place ? "td" : "th", { scope: place ? null : "row", class: column.number ? "num" : column.wrap ? "wrap" : "" }, column.cell ? column.cell(row) : text(column.value(row)))));
   }
 
   let waiting = false;

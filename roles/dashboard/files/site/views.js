@@ -49,7 +49,7 @@ function needsAttention(apps) {
   for (const app of apps) {
     for (const fleet of app.fleets) if ((fleet.serving || 0) < (fleet.target || 0)) found.push(["bad", `${app.name} in ${fleet.region} is short by ${count(fleet.target - fleet.serving)} ${fleet.unit || ""}`, address("app", app.name)]);
     if (app.unhealthy) found.push(["bad", `${app.name} has ${things(app.unhealthy, "unhealthy instance")}`, address("app", app.name, { health: "unhealthy" })]);
-    if (app.fallback) found.push(["warn", `${app.name} runs ${count(app.fallback)} ${app.unit} On-Demand in place of Spot`, address("app", app.name)]);
+    if (app.fallback) found.push(["warn", `${app.name} has ${count(app.fallback)} of its ${app.unit} On-Demand in place of Spot`, address("app", app.name)]);
   }
   const soon = list("certificates").filter((one) => known(one.days_left) && one.days_left <= 30);
   if (soon.length) found.push([soon.some((one) => one.days_left <= 7) ? "bad" : "warn", `${things(soon.length, "certificate")} ${soon.length === 1 ? "expires" : "expire"} within 30 days`, address("certificates")]);
@@ -226,7 +226,7 @@ function costs(route) {
     h("h2", {}, "Budgets"),
     (found.budgets || []).length ? h("div", { class: "cards" }, found.budgets.map((one) => h("article", { class: "card" }, h("div", { class: "head" }, h("h3", {}, String(one.app ?? "all")), one.share >= 1 ? badge("used up", "bad") : one.forecast_share >= 1 ? badge("will not last", "warn") : badge("within", "good")), bar2(one), h("p", { class: "soft" }, `${money(one.spent_usd)} of ${money(one.monthly_usd)} this month; by forecast ${share(one.forecast_share)} at its end.`)))) : empty("There are no budgets."),
     h("h2", {}, "Unusual days"),
-    (found.anomalies || []).length ? h("ul", { class: "card" }, found.anomalies.map((one) => h("li", {}, `${one.day}: ${money(one.usd)} instead of ${money(one.expected_usd)}. ${one.text || ""} ${Object.values(one.cause || {}).filter(Boolean).join(", ")}`))) : empty("No day was unusual."),
+    (found.anomalies || []).length ? h("ul", { class: "card" }, found.anomalies.map((one) => h("li", {}, `${one.day}: ${money(one.usd)} instead of ${money(one.expected_usd)}. ${one.text || Object.values(one.cause || {}).filter(Boolean).join(", ")}`))) : empty("No day was unusual."),
     h("h2", {}, "Waste"), wasteTable(found.waste || []),
   ];
 }
@@ -280,8 +280,8 @@ function costChart(days, route) {
 function wasteTable(rows) {
   if (!rows.length) return empty("Nothing that costs money and serves nobody is known.");
   const grid = table({ caption: "Waste", sort: "-usd", columns: [
-    { key: "kind", label: "Kind", value: (row) => row.kind, width: 110 }, { key: "id", label: "What", value: (row) => row.id, width: 210, cell: (row) => h("a", { href: address("resources", "", { q: row.id }) }, String(row.id)) }, { key: "app", label: "Application", value: (row) => row.app, width: 120 }, { key: "region", label: "Region", value: (row) => row.region, width: 120 },
-    { key: "usd", label: "Cost a month", number: true, value: (row) => row.usd_per_month, cell: (row) => money(row.usd_per_month), width: 120 }, { key: "why", label: "Why", value: (row) => row.why, width: 280 }, { key: "remedy", label: "Remedy", value: (row) => row.remedy, width: 280 } ] });
+    { key: "kind", label: "Kind", value: (row) => row.kind, width: 110 }, { key: "id", label: "What", value: (row) => row.id, width: 210, cell: (row) => h("a", { href: address("resources", "", { q: row.id }) }, String(row.id)) }, { key: "app", label: "Application", value: (row) => row.app, cell: (row) => row.app || "none", width: 120 }, { key: "region", label: "Region", value: (row) => row.region, width: 120 },
+    { key: "usd", label: "Cost a month", number: true, value: (row) => row.usd_per_month, cell: (row) => money(row.usd_per_month), width: 120 }, { key: "why", label: "Why", value: (row) => row.why, width: 280, wrap: true }, { key: "remedy", label: "Remedy", value: (row) => row.remedy, width: 280, wrap: true } ] });
   grid.set(rows);
   return [h("p", { class: "soft" }, `${money(rows.reduce((all, row) => all + (row.usd_per_month || 0), 0))} a month together.`), h("div", { class: "actions" }, exporter(grid, "waste")), grid.element];
 }
@@ -326,7 +326,7 @@ function timeline(events) {
     return h("li", { class: tone(event), "data-id": event.id },
       h("p", { class: "soft" }, h("span", {}, moment(event.time)), h("span", {}, String(event.kind)), event.app ? h("span", {}, h("a", { href: address("app", event.app) }, String(event.app))) : null, event.region ? h("span", {}, String(event.region)) : null, event.changed === false ? h("span", {}, "nothing changed") : null),
       h("p", {}, String(event.summary ?? "")),
-      reasons.length ? h("details", { open: telling }, h("summary", {}, "Why"), listed(reasons)) : null,
-      more ? h("details", { on: { toggle: (opened) => { if (opened.target.open && opened.target.children.length === 1) opened.target.append(pairs([["Resource", event.resource], ["By", event.actor], ["Source", event.source], ["Run", event.run], ["Before", event.before && readable(event.before)], ["After", event.after && readable(event.after)], ["Event", event.id]])); } } }, h("summary", {}, "More")) : null);
+      h("div", { class: "mores" }, reasons.length ? h("details", { open: telling }, h("summary", {}, "Why"), listed(reasons)) : null,
+      more ? h("details", { on: { toggle: (opened) => { if (opened.target.open && opened.target.children.length === 1) opened.target.append(pairs([["Resource", event.resource], ["By", event.actor], ["Source", event.source], ["Run", event.run], ["Before", event.before && readable(event.before)], ["After", event.after && readable(event.after)], ["Event", event.id]])); } } }, h("summary", {}, "More")) : null));
   }));
 }
