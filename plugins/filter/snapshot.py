@@ -96,9 +96,9 @@ def snapshot_json(content: Mapping[str, Any]) -> str:
     return engine.as_json(content) + "\n"
 
 
-def snapshot_script(content: Mapping[str, Any]) -> str:
+def snapshot_script(text: str) -> str:
     """See ``snapshot_script.yml``."""
-    return engine.as_script(snapshot_json(content).strip())
+    return engine.as_script(str(text).strip())
 
 
 class FilterModule:

@@ -132,3 +132,6 @@ window.addEventListener("hashchange", () => {
 });
 document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible" && location.protocol !== "file:") refresh(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => refreshed());
+
+/* Deferred scripts, and so data/snapshot.js, have run by then, or could not be loaded. */
+document.addEventListener("DOMContentLoaded", () => { render(); plan(); });

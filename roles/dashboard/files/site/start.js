@@ -1,5 +1,0 @@
-/* Runs when the data was received, or could not be. */
-"use strict";
-
-render();
-plan();
