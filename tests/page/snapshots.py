@@ -201,19 +201,25 @@ def activity(number: int, chance: random.Random) -> list[dict[str, Any]]:
 HOSTILE = "\"'><script>window.hit=1</script><img src=x onerror=window.hit=1>{{ 1 }}\u2028</script>`${window.hit=1}"
 
 
-def hostile(value: Any = None) -> Any:
+KEPT = {"time", "day", "launched_at", "expires_at", "created_at", "last_used_at", "lifecycle", "health", "severity"}
+"""What AWS or the platform says, and no user."""
+
+
+def hostile() -> dict[str, Any]:
     """The small snapshot with script in every text that a tag, a name or a log can have, and as keys."""
-    if value is None:
-        made = estate(12, 20)
-        changed = {key: hostile(part) for key, part in made.items() if key not in ("made_at", "period", "actions")}
-        changed |= {"made_at": made["made_at"], "page": {"title": HOSTILE, "refresh_seconds": 60}, "__proto__": {"hit": HOSTILE}}
-        changed["actions"] = {"deploy": {"url": "javascript:window.hit=1"}, "scale": {"url": "https://awx.example.com/{app}"}, "rollback": {"command": "echo {app}"}, "replace": {"command": HOSTILE}}
-        for app in changed["apps"]:
-            app["links"] = {"deploy": "data:text/html,<script>window.hit=1</script>"}
-        return changed
+    made = estate(12, 20)
+    changed = {key: poisoned(part) for key, part in made.items() if key not in ("made_at", "period", "actions")}
+    for app in changed["apps"]:
+        app["links"] = {"deploy": "data:text/html,<script>window.hit=1</script>"}
+    return {
+        **changed, "made_at": made["made_at"], "page": {"title": HOSTILE, "refresh_seconds": 60}, "__proto__": {"hit": HOSTILE},
+        "actions": {"scale": {"url": "https://awx.example.com/{app}"}, "rollback": {"command": "echo {app}"}, "replace": {"command": HOSTILE}, "grow": {"url": "javascript:window.hit=1"}},
+    }  # fmt: skip
+
+
+def poisoned(value: Any) -> Any:
     if isinstance(value, dict):
-        kept = {"time", "day", "launched_at", "expires_at", "created_at", "last_used_at", "lifecycle", "health", "severity"}
-        return {key: part if key in kept else hostile(part) if part is not None else HOSTILE for key, part in value.items()} | ({HOSTILE: HOSTILE} if "team" in value else {})
+        return {key: part if key in KEPT else poisoned(part) for key, part in value.items()} | ({HOSTILE: HOSTILE} if "tags" in value else {})
     if isinstance(value, list):
-        return [hostile(part) for part in value]
+        return [poisoned(part) for part in value]
     return HOSTILE if isinstance(value, str) else value

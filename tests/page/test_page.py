@@ -33,7 +33,7 @@ def test_a_view_is_shown_fits_its_window_and_axe_finds_nothing_serious(look, sit
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"{route.replace('/', '-')}-{width}-{scheme}.png")
     page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((result) => result.violations)")
+    found = page.evaluate("axe.run(document, {preload: false, resultTypes: ['violations']}).then((result) => result.violations)")
     assert [(one["id"], one["impact"], [node["target"] for node in one["nodes"]][:3]) for one in found if one["impact"] in ("serious", "critical")] == []
 
 
@@ -64,7 +64,7 @@ def test_an_application_has_its_fleets_by_region_and_zone_and_its_instances(look
     made = snapshots.estate()
     mine = [one for one in made["instances"] if one["app"] == "web"]
     assert page.locator("article h3").all_inner_texts() == ["us-east-1", "eu-west-1"]
-    assert page.locator("article table").nth(0).inner_text().count("us-east-1a") == 1
+    assert page.locator("article table.plainly").first.inner_text().count("us-east-1a") == 1
     table = page.get_by_role("region", name="Instances of web")
     assert table.locator("tbody tr").count() == len(mine)
     row = table.locator("tbody tr").filter(has_text=mine[0]["id"]).inner_text()
@@ -86,7 +86,7 @@ def test_an_unhealthy_instance_is_told_from_the_others_by_more_than_colour(look,
 def test_the_ways_to_an_instance(look, site):
     one = next(each for each in snapshots.estate()["instances"] if each["app"] == "web" and each["public_ip"])
     page = look(site, f"app/web?q={one['id']}", permissions=["clipboard-read", "clipboard-write"])
-    row = page.locator("tbody tr")
+    row = page.get_by_role("region", name="Instances of web").locator("tbody tr")
     assert row.count() == 1
     region = one["region"]
     assert row.get_by_role("link", name="Session Manager").get_attribute("href") == (
@@ -112,12 +112,12 @@ def test_what_changes_something_is_a_link_or_a_command_to_copy(look, site):
 def test_filters_are_in_the_address_and_an_address_has_its_filters(look, site):
     page = look(site, "resources")
     page.get_by_label("Kind").select_option("database")
-    page.get_by_label("Search").fill("worker")
+    page.get_by_label("Search").fill("api database-014")
     expect(page.locator("p[role=status].soft")).to_contain_text("1 of 96")
     address = page.evaluate("location.hash")
-    assert "kind=database" in address and "q=worker" in address
+    assert "kind=database" in address and "q=api+database-014" in address
     again = look(site, address.removeprefix("#/"))
-    assert again.get_by_label("Search").input_value() == "worker"
+    assert again.get_by_label("Search").input_value() == "api database-014"
     assert again.locator("tbody").first.locator("tr").count() == 1
 
 
@@ -218,8 +218,7 @@ def test_script_in_every_field_does_nothing(look, of):
             assert "no application web" in page.locator("main").inner_text()
             continue
         assert "<script>window.hit=1</script><img src=x onerror=window.hit=1>{{ 1 }}" in page.locator("body").inner_text()
-        for summary in page.locator("main details:not([open]) > summary").all()[:12]:
-            summary.click()
+        page.evaluate("for (const one of document.querySelectorAll('main details')) one.open = true")
         for place in page.locator("main tbody button.plain").all()[:1]:
             place.click()
             assert page.get_by_role("dialog").is_visible()
@@ -359,7 +358,7 @@ def test_the_bill_is_stacked_by_day_and_a_table_has_its_figures(look, site):
     day = rows.last.locator("th").inner_text()
     spent = sum(row["usd"] for row in days if row["day"] == day and row["purchase"] == "spot")
     assert rows.last.locator("td").all_inner_texts()[["Spot", "Other", "On-Demand"].index("Spot")] == f"${spent:,.2f}"
-    page.get_by_label("Stacked by").select_option("service")
+    page.get_by_role("combobox", name="Stacked by").select_option("service")
     page.wait_for_selector(".uplot canvas")
     assert page.locator(".legend li").all_inner_texts() == ["EC2", "EBS", "Load balancing", "The same On-Demand"]
 
