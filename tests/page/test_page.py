@@ -257,7 +257,7 @@ def test_parts_that_are_missing_are_said_to_be(look, of):
     said = {"costs": "The bill is not known", "resources": "All resources are not known", "accounts": "Service accounts are not known", "certificates": "no access", "volumes": "Volumes are not known", "market": "The Spot market is not known", "app/web": "Its instances are not known"}
     for route, words in said.items():
         assert words in look(folder, route).locator("main").inner_text()
-    assert "Neither a template nor a command is set for: Deploy, Roll back, Scale." in look(folder, "app/web").locator("main").inner_text()
+    assert "Neither a template nor a command is set for: Deploy, Roll back, Scale," in look(folder, "app/web").locator("main").inner_text()
     spent = sum(fleet["cost"]["spot_platform"] for fleet in made["fleets"])
     assert f"${spent:,.2f}" in look(folder).locator("main").inner_text()
 

@@ -97,7 +97,7 @@ function app(route) {
   return [
     h("h1", {}, one.name),
     h("p", { class: "soft" }, [manifest?.owner ? `Owner ${manifest.owner}. ` : "", one.regions.length ? `Regions ${one.regions.join(", ")}. ` : "", known(manifest?.budget?.monthly) ? `Budget ${money(manifest.budget.monthly)} a month. ` : "", one.cost_per_hour === null ? "" : `Costs ${hourly(one.cost_per_hour)} now.`]),
-    actions(["deploy", "rollback", "scale"], values, manifest?.links),
+    actions(["deploy", "rollback", "scale", "reconcile", "explain"], values, manifest?.links),
     h("h2", {}, "Fleets"),
     one.fleets.length ? h("div", { class: "cards" }, one.fleets.map(fleetCard)) : missing("fleets", "Its fleets are") || empty("It has no fleet."),
     h("h2", {}, "Instances"),
