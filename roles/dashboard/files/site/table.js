@@ -41,9 +41,7 @@ function table({ caption, columns, sort, changed, none }) {
     const falling = order.startsWith("-");
     const column = columns.find((one) => one.key === order.replace(/^-/, "") && one.value) || columns[0];
     columns.forEach((one, index) => { if (one.value) head.children[index].setAttribute("aria-sort", one === column ? (falling ? "descending" : "ascending") : "none"); });
-    const keyed = rows.map((row) => [column.value(row), row]);
-    keyed.sort(([a], [b]) => compared(a, b, falling));
-    rows = keyed.map(([, row]) => row);
+    rows = ordered(rows, column.value, falling);
     shown.clear();
     body.replaceChildren();
     element.scrollTop = 0;
@@ -105,15 +103,26 @@ function table({ caption, columns, sort, changed, none }) {
 
 const text = (value) => (value === null || value === undefined || value === "" ? NOT_KNOWN : String(value));
 
-/** Numbers by size, texts by letters; what is not known comes last, whichever way it is sorted. */
-function compared(a, b, falling) {
-  const lackA = a === null || a === undefined || a === "" || Number.isNaN(a);
-  const lackB = b === null || b === undefined || b === "" || Number.isNaN(b);
-  if (lackA || lackB) return lackA - lackB;
-  const way = typeof a === "number" && typeof b === "number" ? a - b : COLLATOR.compare(String(a), String(b));
-  return falling ? -way : way;
-}
 const COLLATOR = new Intl.Collator("en", { numeric: true });
+const FEW = 500;
+
+/**
+ * Rows by a value: numbers by size, texts by letters; what is not known comes last, whichever way it is sorted. To compare texts as people do
+ * takes long, so each different text is ranked once, and more than `FEW` of them by their codes.
+ */
+function ordered(rows, value, falling) {
+  const keyed = rows.map((row) => ({ row, key: value(row) }));
+  const lacks = ({ key }) => key === null || key === undefined || key === "" || Number.isNaN(key);
+  const sorted = keyed.filter((one) => !lacks(one));
+  if (!sorted.every(({ key }) => typeof key === "number")) {
+    const texts = [...new Set(sorted.map(({ key }) => String(key)))];
+    texts.sort(texts.length > FEW ? undefined : COLLATOR.compare);
+    const ranks = new Map(texts.map((one, rank) => [one, rank]));
+    for (const one of sorted) one.key = ranks.get(String(one.key));
+  }
+  sorted.sort((a, b) => (falling ? b.key - a.key : a.key - b.key));
+  return [...sorted, ...keyed.filter(lacks)].map(({ row }) => row);
+}
 
 /** Rows as CSV (RFC 4180). A cell that a spreadsheet would take for a formula begins with an apostrophe. */
 function csv(columns, rows) {
