@@ -143,15 +143,15 @@ function instanceTable(route, one) {
     caption: `Instances of ${one.name}`, sort: route.params.get("sort") || "zone", none: "No instance has all that the filters ask for.",
     changed: (sort) => { route.params.set("sort", sort); keep(route); },
     columns: [
-      { key: "id", label: "Instance", width: 195, value: (row) => row.id, cell: (row) => h("button", { type: "button", class: "plain", on: { click: () => showInstance(row) } }, String(row.id)) },
-      { key: "zone", label: "Zone", width: 125, value: (row) => row.zone || row.region },
-      { key: "type", label: "Type", width: 120, value: (row) => row.type },
-      { key: "lifecycle", label: "Lifecycle", width: 120, value: (row) => row.lifecycle, cell: (row) => lifecycle(row.lifecycle) },
-      { key: "health", label: "Health", width: 120, value: (row) => row.health, cell: (row) => health(row.health) },
-      { key: "age", label: "Age", width: 75, number: true, value: (row) => (Number.isNaN(instant(row.launched_at)) ? null : data.now - instant(row.launched_at)), cell: (row) => (Number.isNaN(instant(row.launched_at)) ? NOT_KNOWN : span(data.now - instant(row.launched_at))) },
-      { key: "price", label: "Price", width: 115, number: true, value: (row) => row.price_per_hour, cell: (row) => hourly(row.price_per_hour) },
+      { key: "id", label: "Instance", width: 172, value: (row) => row.id, cell: (row) => h("button", { type: "button", class: "plain", on: { click: () => showInstance(row) } }, String(row.id)) },
+      { key: "zone", label: "Zone", width: 108, value: (row) => row.zone || row.region },
+      { key: "type", label: "Type", width: 105, value: (row) => row.type },
+      { key: "lifecycle", label: "Lifecycle", width: 112, value: (row) => row.lifecycle, cell: (row) => lifecycle(row.lifecycle) },
+      { key: "health", label: "Health", width: 108, value: (row) => row.health, cell: (row) => health(row.health) },
+      { key: "age", label: "Age", width: 66, number: true, value: (row) => (Number.isNaN(instant(row.launched_at)) ? null : data.now - instant(row.launched_at)), cell: (row) => (Number.isNaN(instant(row.launched_at)) ? NOT_KNOWN : span(data.now - instant(row.launched_at))) },
+      { key: "price", label: "Price", width: 98, number: true, value: (row) => row.price_per_hour, cell: (row) => hourly(row.price_per_hour) },
       { key: "use", label: "Last 24 h", width: 205, number: true, value: recent, cell: spark },
-      { key: "connect", label: "Connect", width: 355, cell: (row) => connections(row, true) },
+      { key: "connect", label: "Connect", width: 335, cell: (row) => connections(row, true) },
     ],
   });
   const total = h("p", { class: "soft", role: "status" });
