@@ -332,9 +332,9 @@ def test_events_are_filtered_and_have_their_reasons(look, site):
     assert "scheduler" in first.inner_text()
     page.get_by_label("Kind").select_option("")
     page.get_by_label("Application").select_option("")
-    assert page.locator("ol.time > li").count() == 100
+    assert page.locator("ol.time > li").count() == 60
     page.get_by_role("button", name="Show 200 earlier events").click()
-    assert page.locator("ol.time > li").count() == 300
+    assert page.locator("ol.time > li").count() == 260
 
 
 PAINTED = """(canvas) => {

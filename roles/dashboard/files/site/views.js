@@ -294,7 +294,7 @@ function activity(route) {
   if (missed) return [h("h1", {}, "Activity"), missed];
   const place = h("div", {});
   const total = h("p", { class: "soft", role: "status" });
-  let most = 100;
+  let most = 60;
   const update = () => {
     const wanted = chosen(all, route, ["app", "region", "kind", "source"], ["summary", "kind", "app", "region", "resource", "actor", "reasons"]);
     const kept = data.snapshot.truncated?.activity;
@@ -305,7 +305,7 @@ function activity(route) {
   const bar = filters(route, [
     { name: "q", label: "Search", kind: "search" }, { name: "app", label: "Application", kind: "choice", options: choices(all, "app") }, { name: "region", label: "Region", kind: "choice", options: choices(all, "region") }, { name: "kind", label: "Kind", kind: "choice", options: choices(all, "kind") },
     { name: "source", label: "Source", kind: "choice", options: choices(all, "source") }, { name: "live", label: "Live", kind: "check" },
-  ], (name) => { most = 100; if (name === "live") plan(); else update(); });
+  ], (name) => { most = 60; if (name === "live") plan(); else update(); });
   update();
   return [h("h1", {}, "Activity"), bar, total, location.protocol === "file:" ? h("p", { class: "soft" }, "This page was opened from a file, so it does not refresh by itself: load it again.") : null, place];
 }
