@@ -31,7 +31,10 @@ def write(folder: Path, snapshot: dict[str, Any]) -> dict[str, Any]:
     """Run the role into a folder; returns the counts of the run. Raises ``AssertionError`` with what Ansible said."""
     source = folder.parent / f"{folder.name}.json"
     source.write_text(json.dumps(snapshot), encoding="utf-8")
-    given = {"dashboard_directory": str(folder), "dashboard_snapshot": f"{{{{ lookup('ansible.builtin.file', '{source}') | from_json }}}}"}
+    given = {
+        "dashboard_directory": str(folder),
+        "dashboard_snapshot": f"{{{{ lookup('ansible.builtin.file', '{source}') | from_json }}}}",
+    }
     done = run(folder.parent / f"{folder.name}.play.json", given)
     assert done.returncode == 0, done.stdout[-4000:]
     recap = re.search(r"ok=(\d+) +changed=(\d+)", done.stdout)
@@ -43,7 +46,16 @@ def run(playbook: Path, given: dict[str, Any]) -> subprocess.CompletedProcess[st
     """The role with these inputs. What is in ``given`` is the author's, so that templates in it count; what a snapshot has is not."""
     roles = [{"role": "spot.platform.dashboard", "vars": given}]
     playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "roles": roles}]), encoding="utf-8")
-    command = ["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", str(playbook)]
+    command = [
+        "ansible-playbook",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-e",
+        f"ansible_python_interpreter={sys.executable}",
+        str(playbook),
+    ]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=300)
 
@@ -84,7 +96,9 @@ def put(folder: Path, snapshot: dict[str, Any]) -> None:
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium."""
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-quic"])
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-quic"]
+        )
         yield browser
         browser.close()
 
@@ -130,7 +144,9 @@ def looked_at(browser: Browser):
     """Open a page at a route; at the end, whatever the browser complained of or asked of another origin is a failure."""
     contexts, complaints = [], []
 
-    def look(where: Path | str, route: str = "", width: int = 1400, scheme: str = "light", quiet: bool = True, **options: Any) -> Page:
+    def look(
+        where: Path | str, route: str = "", width: int = 1400, scheme: str = "light", quiet: bool = True, **options: Any
+    ) -> Page:
         base = where if isinstance(where, str) else where.as_uri()
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
         contexts.append(context)

@@ -16,9 +16,16 @@ from conftest import SHOTS, put
 from playwright.sync_api import expect
 
 VIEWS = {
-    "overview": "Overview", "app/web": "web", "costs": "Costs", "resources": "Resources", "activity": "Activity", "accounts": "Service accounts",
-    "certificates": "Certificates", "volumes": "Volumes", "market": "Spot market",
-}  # fmt: skip
+    "overview": "Overview",
+    "app/web": "web",
+    "costs": "Costs",
+    "resources": "Resources",
+    "activity": "Activity",
+    "accounts": "Service accounts",
+    "certificates": "Certificates",
+    "volumes": "Volumes",
+    "market": "Spot market",
+}
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 LOOKS = [(1400, "light"), (1400, "dark"), (390, "light"), (390, "dark")]
 
@@ -34,7 +41,9 @@ def test_a_view_is_shown_fits_its_window_and_axe_finds_nothing_serious(look, sit
     page.screenshot(path=SHOTS / f"{route.replace('/', '-')}-{width}-{scheme}.png")
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run(document, {preload: false, resultTypes: ['violations']}).then((result) => result.violations)")
-    assert [(one["id"], one["impact"], [node["target"] for node in one["nodes"]][:3]) for one in found if one["impact"] in ("serious", "critical")] == []
+    assert [
+        (one["id"], one["impact"], [node["target"] for node in one["nodes"]][:3]) for one in found if one["impact"] in ("serious", "critical")
+    ] == []
 
 
 @pytest.mark.parametrize("width", [360, 768])
@@ -158,7 +167,7 @@ def test_what_is_not_known_comes_last_whichever_way(look, site):
 
 def test_csv_has_the_rows_that_are_shown_and_no_formula(look, of):
     made = snapshots.estate(10, 10)
-    made["resources"][0] |= {"name": '=HYPERLINK("https://example.com")', "note": "a,b\n\"c\"", "app": "@x"}
+    made["resources"][0] |= {"name": '=HYPERLINK("https://example.com")', "note": 'a,b\n"c"', "app": "@x"}
     page = look(of("csv", made), f"resources?q={made['resources'][0]['id']}")
     with page.expect_download() as download:
         page.get_by_role("button", name="Export CSV").click()
@@ -166,7 +175,7 @@ def test_csv_has_the_rows_that_are_shown_and_no_formula(look, of):
     with open(download.value.path(), encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 1
-    assert rows[0]["Name"] == "'=HYPERLINK(\"https://example.com\")"
+    assert rows[0]["Name"] == '\'=HYPERLINK("https://example.com")'
     assert rows[0]["Application"] == "'@x"
     assert rows[0]["note"] == 'a,b\n"c"'
     assert float(rows[0]["Cost a month"]) == made["resources"][0]["usd_per_month"]
@@ -205,7 +214,8 @@ HARMLESS = """() => ({
   scripts: [...document.scripts].map((one) => one.getAttribute("src")),
   images: [...document.images].map((one) => one.getAttribute("src")),
   handlers: [...document.querySelectorAll("*")].flatMap((one) => [...one.attributes]).filter((one) => one.name.startsWith("on")).length,
-  links: [...document.querySelectorAll("[href]")].map((one) => one.getAttribute("href")).filter((one) => !/^(#|https:\\/\\/|icon\\.svg$|style\\.css$)/.test(one)),
+  links: [...document.querySelectorAll("[href]")].map((one) => one.getAttribute("href"))
+    .filter((one) => !/^(#|https:\\/\\/|icon\\.svg$|style\\.css$)/.test(one)),
 })"""
 
 
@@ -243,7 +253,10 @@ def test_addresses_that_are_not_https_are_no_links_and_hosts_that_are_none_have_
 def test_the_policy_lets_no_inline_script_run(look, serve, site):
     for where in (site, serve(site)):
         page = look(where, quiet=False)
-        assert page.evaluate("() => { try { document.body.innerHTML = '<b>x</b>'; return 'made'; } catch (error) { return error.name; } }") == "TypeError"
+        assert (
+            page.evaluate("() => { try { document.body.innerHTML = '<b>x</b>'; return 'made'; } catch (error) { return error.name; } }")
+            == "TypeError"
+        )
         page.evaluate("() => { const one = document.createElement('button'); one.setAttribute('id', 'lure'); document.body.append(one); }")
         page.evaluate("() => { try { document.getElementById('lure').setAttribute('onclick', 'window.hit = 1'); } catch { /* refused */ } }")
         page.evaluate("document.getElementById('lure').click()")
@@ -252,9 +265,20 @@ def test_the_policy_lets_no_inline_script_run(look, serve, site):
 
 def test_parts_that_are_missing_are_said_to_be(look, of):
     made = snapshots.estate()
-    only = {key: made[key] for key in ("made_at", "environment", "fleets", "activity")} | {"errors": [{"what": "certificates", "message": "no access"}], "actions": {}}
+    only = {key: made[key] for key in ("made_at", "environment", "fleets", "activity")} | {
+        "errors": [{"what": "certificates", "message": "no access"}],
+        "actions": {},
+    }
     folder = of("bare", only)
-    said = {"costs": "The bill is not known", "resources": "All resources are not known", "accounts": "Service accounts are not known", "certificates": "no access", "volumes": "Volumes are not known", "market": "The Spot market is not known", "app/web": "Its instances are not known"}
+    said = {
+        "costs": "The bill is not known",
+        "resources": "All resources are not known",
+        "accounts": "Service accounts are not known",
+        "certificates": "no access",
+        "volumes": "Volumes are not known",
+        "market": "The Spot market is not known",
+        "app/web": "Its instances are not known",
+    }
     for route, words in said.items():
         assert words in look(folder, route).locator("main").inner_text()
     assert "Neither a template nor a command is set for: Deploy, Roll back, Scale," in look(folder, "app/web").locator("main").inner_text()
@@ -266,7 +290,17 @@ def test_an_environment_with_nothing_says_so(look, of):
     made = snapshots.estate()
     none = {key: [] if isinstance(value, list) else value for key, value in made.items()} | {"costs": {"days": []}, "market": {"pools": []}}
     folder = of("nothing", none)
-    said = {"overview": "No application runs in this environment yet.", "app/web": "There is no application web", "costs": "No cost is known of these days", "resources": "There are no resources.", "activity": "No event has all", "accounts": "There are no service accounts.", "certificates": "There are no certificates.", "volumes": "There are no volumes.", "market": "No pool was looked at."}
+    said = {
+        "overview": "No application runs in this environment yet.",
+        "app/web": "There is no application web",
+        "costs": "No cost is known of these days",
+        "resources": "There are no resources.",
+        "activity": "No event has all",
+        "accounts": "There are no service accounts.",
+        "certificates": "There are no certificates.",
+        "volumes": "There are no volumes.",
+        "market": "No pool was looked at.",
+    }
     for route, words in said.items():
         assert words in look(folder, route).locator("main").inner_text()
 
@@ -340,7 +374,10 @@ def test_events_are_filtered_and_have_their_reasons(look, site):
 PAINTED = """(canvas) => {
   const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   const found = {};
-  for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) { const key = `${data[at]},${data[at + 1]},${data[at + 2]}`; found[key] = (found[key] || 0) + 1; }
+  for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) {
+    const key = `${data[at]},${data[at + 1]},${data[at + 2]}`;
+    found[key] = (found[key] || 0) + 1;
+  }
   return found;
 }"""
 

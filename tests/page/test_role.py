@@ -36,22 +36,34 @@ def test_what_is_written_fits_the_schema(site):
     jsonschema.Draft202012Validator(SCHEMA).validate(written)
     assert written["page"] == {"title": "spot.platform", "refresh_seconds": 60}
     made = snapshots.estate()
-    assert {key: written[key] for key in made if key != "actions"} == {key: made[key] for key in made if key != "actions"}
+    assert {key: written[key] for key in made if key != "actions"} == {
+        key: made[key] for key in made if key != "actions"
+    }
     assert written["actions"]["grow"]["command"] == "ansible-playbook spot.platform.volume_grow"
 
 
 def test_the_schema_refuses_what_the_page_would_not_understand(site):
     written = json.loads((site / "data/snapshot.json").read_text("utf-8"))
-    for part, wrong in (("made_at", 7), ("instances", [{"id": None}]), ("actions", {"deploy": {"url": "javascript:1"}}), ("resources", [{"kind": "x", "id": "y", "health": "green"}])):
+    for part, wrong in (
+        ("made_at", 7),
+        ("instances", [{"id": None}]),
+        ("actions", {"deploy": {"url": "javascript:1"}}),
+        ("resources", [{"kind": "x", "id": "y", "health": "green"}]),
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.Draft202012Validator(SCHEMA).validate(written | {part: wrong})
 
 
 def test_templates_in_tags_are_text(tmp_path):
     made = snapshots.estate(2, 2)
-    made["instances"][0]["group"] = "{{ lookup('ansible.builtin.pipe', 'touch " + str(tmp_path / "made") + "') }}{% raw %}"
+    made["instances"][0]["group"] = (
+        "{{ lookup('ansible.builtin.pipe', 'touch " + str(tmp_path / "made") + "') }}{% raw %}"
+    )
     write(tmp_path / "site", made)
-    assert json.loads((tmp_path / "site/data/snapshot.json").read_text("utf-8"))["instances"][0]["group"] == made["instances"][0]["group"]
+    assert (
+        json.loads((tmp_path / "site/data/snapshot.json").read_text("utf-8"))["instances"][0]["group"]
+        == made["instances"][0]["group"]
+    )
     assert not (tmp_path / "made").exists()
 
 
@@ -60,7 +72,13 @@ def test_templates_in_tags_are_text(tmp_path):
     [
         ({}, "say what is to be observed"),
         ({"dashboard_snapshot": {"fleets": []}}, "does not say when it was made"),
-        ({"dashboard_snapshot": {"made_at": "2026-01-31T12:00:00.000Z"}, "dashboard_actions": {"deploy": {"url": "http://awx"}}}, "links only what begins with https://"),
+        (
+            {
+                "dashboard_snapshot": {"made_at": "2026-01-31T12:00:00.000Z"},
+                "dashboard_actions": {"deploy": {"url": "http://awx"}},
+            },
+            "links only what begins with https://",
+        ),
     ],
 )
 def test_inputs_that_do_not_do_are_refused_before_anything_is_written(tmp_path, given, said):
@@ -75,7 +93,13 @@ def test_the_page_has_nothing_inline_and_nothing_of_others(site):
     assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|//", html.replace("<!DOCTYPE html>", ""))
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
     assert policy and set(policy[1].split("; ")) <= set(header().split("; "))
-    for needed in ("default-src 'none'", "script-src 'self'", "style-src 'self'", "require-trusted-types-for 'script'", "frame-ancestors 'none'"):
+    for needed in (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "require-trusted-types-for 'script'",
+        "frame-ancestors 'none'",
+    ):
         assert needed in header()
     written = "".join(path.read_text("utf-8") for path in (ROOT / "roles/dashboard/files/site").glob("*.js"))
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", written)

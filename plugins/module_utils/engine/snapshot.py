@@ -12,12 +12,27 @@ from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.report import scaling_events
 
-PARTS = ("apps", "fleets", "instances", "resources", "certificates", "service_accounts", "quotas", "volumes", "costs", "market")
+PARTS = (
+    "apps",
+    "fleets",
+    "instances",
+    "resources",
+    "certificates",
+    "service_accounts",
+    "quotas",
+    "volumes",
+    "costs",
+    "market",
+)
 """What a snapshot may have beside its activity. A part that is missing is not known; one that is empty has nothing."""
 
 
 def compose(
-    parts: Mapping[str, Any], events: Iterable[Mapping[str, Any]], made_at: str, environment: str | None = None, events_max: int = 2000
+    parts: Mapping[str, Any],
+    events: Iterable[Mapping[str, Any]],
+    made_at: str,
+    environment: str | None = None,
+    events_max: int = 2000,
 ) -> dict[str, Any]:
     """The snapshot of what was observed.
 
@@ -29,7 +44,9 @@ def compose(
     known = {name: parts[name] for name in PARTS if parts.get(name) is not None}
     if "fleets" in known:
         known["fleets"] = [{key: value for key, value in fleet.items() if key != "activities"} for fleet in fleets]
-    happened = [{"source": "platform", **event} for event in events] + [{"source": "autoscaling", **event} for event in scaling_events(fleets)]
+    happened = [{"source": "platform", **event} for event in events] + [
+        {"source": "autoscaling", **event} for event in scaling_events(fleets)
+    ]
     unique = {str(event.get("id") or number): event for number, event in enumerate(happened)}
     ordered = sorted(unique.values(), key=lambda event: (str(event.get("time", "")), str(event.get("id", ""))))
     kept = ordered[-events_max:] if events_max else []
@@ -39,7 +56,9 @@ def compose(
         "environment": environment,
         "regions": sorted(parts.get("regions") or {str(fleet.get("region")) for fleet in fleets}),
         "period": {"from": min(began, default=None), "to": made_at},
-        "errors": [error if isinstance(error, Mapping) else {"message": str(error)} for error in parts.get("errors") or ()],
+        "errors": [
+            error if isinstance(error, Mapping) else {"message": str(error)} for error in parts.get("errors") or ()
+        ],
         **known,
         "activity": kept,
         "actions": dict(parts.get("actions") or {}),

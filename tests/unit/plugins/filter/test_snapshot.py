@@ -13,7 +13,10 @@ NOW = "2026-01-31T12:00:00.000Z"
 
 
 def test_parts_come_in_place_of_those_of_the_estate_and_those_without_a_value_do_not():
-    made = snapshot({"fleets": [], "volumes": [1], "instances": [2], "generated_at": NOW}, parts={"volumes": [{"id": "v"}], "instances": None, "market": {"pools": []}})
+    made = snapshot(
+        {"fleets": [], "volumes": [1], "instances": [2], "generated_at": NOW},
+        parts={"volumes": [{"id": "v"}], "instances": None, "market": {"pools": []}},
+    )
     assert (made["volumes"], made["instances"], made["market"]) == ([{"id": "v"}], [2], {"pools": []})
     assert made["made_at"] == NOW
 

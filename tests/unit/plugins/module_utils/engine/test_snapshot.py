@@ -11,7 +11,12 @@ NOW = "2026-01-31T12:00:00.000Z"
 
 
 def event(number):
-    return {"id": f"e{number}", "time": f"2026-01-31T10:{number:02}:00.000Z", "kind": "capacity.fallback", "summary": "s"}
+    return {
+        "id": f"e{number}",
+        "time": f"2026-01-31T10:{number:02}:00.000Z",
+        "kind": "capacity.fallback",
+        "summary": "s",
+    }
 
 
 def fleet(**more):
@@ -37,9 +42,18 @@ def test_an_event_that_comes_twice_is_there_once():
 
 
 def test_what_groups_did_by_themselves_is_activity_of_another_source():
-    did = {"time": "2026-01-31T11:00:00.000Z", "status": "Successful", "description": "Launching a new EC2 instance: i-1", "message": "", "cause": ""}
+    did = {
+        "time": "2026-01-31T11:00:00.000Z",
+        "status": "Successful",
+        "description": "Launching a new EC2 instance: i-1",
+        "message": "",
+        "cause": "",
+    }
     made = compose({"fleets": [fleet(activities=[did])]}, [event(1)], NOW)
-    assert [(one["source"], one["kind"]) for one in made["activity"]] == [("platform", "capacity.fallback"), ("autoscaling", "scaling.launched")]
+    assert [(one["source"], one["kind"]) for one in made["activity"]] == [
+        ("platform", "capacity.fallback"),
+        ("autoscaling", "scaling.launched"),
+    ]
     assert "activities" not in made["fleets"][0]
 
 
@@ -55,11 +69,16 @@ def test_period_and_regions_are_those_of_the_fleets():
 
 
 def test_an_error_in_words_is_an_error():
-    assert compose({"fleets": [], "errors": ["no access", {"message": "throttled"}]}, [], NOW)["errors"] == [{"message": "no access"}, {"message": "throttled"}]
+    assert compose({"fleets": [], "errors": ["no access", {"message": "throttled"}]}, [], NOW)["errors"] == [
+        {"message": "no access"},
+        {"message": "throttled"},
+    ]
 
 
 def test_an_application_is_what_its_manifest_says():
-    assert app_of({"name": "web", "owner": "o@example.com", "regions": ["us-east-1"], "capacity": {"unit": "vcpus"}}) == {
+    assert app_of(
+        {"name": "web", "owner": "o@example.com", "regions": ["us-east-1"], "capacity": {"unit": "vcpus"}}
+    ) == {
         "app": "web",
         "owner": "o@example.com",
         "regions": ["us-east-1"],
