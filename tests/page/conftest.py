@@ -45,7 +45,12 @@ def write(folder: Path, snapshot: dict[str, Any]) -> dict[str, Any]:
 def run(playbook: Path, given: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     """The role with these inputs. What is in ``given`` is the author's, so that templates in it count; what a snapshot has is not."""
     roles = [{"role": "spot.platform.dashboard", "vars": given}]
-    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "roles": roles}]), encoding="utf-8")
+    return played(playbook, {"hosts": "localhost", "gather_facts": False, "roles": roles})
+
+
+def played(playbook: Path, play: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """One play on this machine."""
+    playbook.write_text(json.dumps([play]), encoding="utf-8")
     command = [
         "ansible-playbook",
         "-i",

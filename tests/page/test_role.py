@@ -11,7 +11,7 @@ import re
 import jsonschema
 import pytest
 import snapshots
-from conftest import ROOT, header, run, write
+from conftest import ROOT, header, played, run, write
 
 SCHEMA = json.loads((ROOT / "roles/dashboard/files/snapshot.schema.json").read_text("utf-8"))
 NAMES = {"index.html", "page.js", "style.css", "icon.svg", "data/snapshot.json", "data/snapshot.js"}
@@ -112,3 +112,37 @@ def test_what_is_vendored_is_what_the_lock_names(site):
     assert "The MIT License (MIT)" in script
     axe = (ROOT / "tests/page/vendor/axe.min.js").read_text("utf-8")[:400]
     assert f"axe v{lock['node_modules/axe-core']['version']}" in axe
+
+
+def test_an_event_with_a_line_separator_is_one_event(tmp_path):
+    events = [
+        {"id": name, "time": "2026-01-31T11:00:00.000Z", "kind": "a.b", "summary": "one\u2028two {{ 1 }}"}
+        for name in "12"
+    ]
+    activity = tmp_path / "activity.jsonl"
+    activity.write_text("".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events), encoding="utf-8")
+    role = ROOT / "roles/dashboard"
+    given = {
+        "dashboard_activity_file": str(activity),
+        "__dashboard_activity": {"stat": {"exists": True}},
+        "__dashboard_estate": {"fleets": [], "errors": [], "generated_at": "2026-01-31T12:00:00.000Z"},
+    }
+    task = {
+        "ansible.builtin.copy": {
+            "content": "{{ __dashboard_content | to_json }}",
+            "dest": str(tmp_path / "made.json"),
+            "mode": "0644",
+        }
+    }
+    files = [str(role / "defaults/main.yml"), str(role / "vars/main.yml")]
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars_files": files,
+        "tasks": [{"ansible.builtin.set_fact": given}, task],
+    }
+    done = played(tmp_path / "play.json", play)
+    assert done.returncode == 0, done.stdout
+    assert json.loads((tmp_path / "made.json").read_text("utf-8"))["activity"] == [
+        event | {"source": "platform"} for event in events
+    ]
