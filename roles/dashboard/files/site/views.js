@@ -294,7 +294,7 @@ function activity(route) {
   if (missed) return [h("h1", {}, "Activity"), missed];
   const place = h("div", {});
   const total = h("p", { class: "soft", role: "status" });
-  let most = 60;
+  let most = 40;
   const update = () => {
     const wanted = chosen(all, route, ["app", "region", "kind", "source"], ["summary", "kind", "app", "region", "resource", "actor", "reasons"]);
     const kept = data.snapshot.truncated?.activity;
@@ -305,7 +305,7 @@ function activity(route) {
   const bar = filters(route, [
     { name: "q", label: "Search", kind: "search" }, { name: "app", label: "Application", kind: "choice", options: choices(all, "app") }, { name: "region", label: "Region", kind: "choice", options: choices(all, "region") }, { name: "kind", label: "Kind", kind: "choice", options: choices(all, "kind") },
     { name: "source", label: "Source", kind: "choice", options: choices(all, "source") }, { name: "live", label: "Live", kind: "check" },
-  ], (name) => { most = 60; if (name === "live") plan(); else update(); });
+  ], (name) => { most = 40; if (name === "live") plan(); else update(); });
   update();
   return [h("h1", {}, "Activity"), bar, total, location.protocol === "file:" ? h("p", { class: "soft" }, "This page was opened from a file, so it does not refresh by itself: load it again.") : null, place];
 }
@@ -327,6 +327,11 @@ function timeline(events) {
       h("p", { class: "soft" }, h("span", {}, moment(event.time)), h("span", {}, String(event.kind)), event.app ? h("span", {}, h("a", { href: address("app", event.app) }, String(event.app))) : null, event.region ? h("span", {}, String(event.region)) : null, event.changed === false ? h("span", {}, "nothing changed") : null),
       h("p", {}, String(event.summary ?? "")),
       h("div", { class: "mores" }, reasons.length ? h("details", { open: telling }, h("summary", {}, "Why"), listed(reasons)) : null,
-      more ? h("details", { on: { toggle: (opened) => { if (opened.target.open && opened.target.children.length === 1) opened.target.append(pairs([["Resource", event.resource], ["By", event.actor], ["Source", event.source], ["Run", event.run], ["Before", event.before && readable(event.before)], ["After", event.after && readable(event.after)], ["Event", event.id]])); } } }, h("summary", {}, "More")) : null));
+      more ? h("button", { type: "button", class: "plain more", on: { click: () => showEvent(event) } }, "More") : null));
   }));
+}
+
+function showEvent(event) {
+  showDialog(String(event.kind), h("p", {}, String(event.summary ?? "")), listed(Array.isArray(event.reasons) ? event.reasons : []), pairs([["Time", moment(event.time)], ["Application", event.app], ["Region", event.region], ["Resource", event.resource], ["By", event.actor], ["Source", event.source], ["Run", event.run],
+    ["Before", event.before && readable(event.before)], ["After", event.after && readable(event.after)], ["Event", event.id]]));
 }
