@@ -20,7 +20,7 @@ LONGEST := $(addprefix tests/integration/,playbooks eda chaos modules)
 LONGEST_FIRST = $(LONGEST) $(filter-out $(LONGEST) %__pycache__,$(patsubst %/,%,$(wildcard tests/integration/*/)))
 EXPORT = tests/gates/export.sh build/tree/$@
 
-.PHONY: help setup demo demo-volumes test lint sanity units docs changelog importer contract integration molecule demo-check chaos soak bench bench-backtest lock clean
+.PHONY: help setup demo demo-volumes test lint sanity units docs changelog importer contract integration molecule page demo-check chaos soak bench bench-backtest lock vendor clean
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
@@ -92,6 +92,9 @@ molecule: setup debian-docker.io.deb debian-mmdebstrap debian-iptables ## Test t
 soak: setup debian-docker.io.deb debian-mmdebstrap debian-iptables ## Kill what acts on hosts after each of its steps, for minutes; it does not gate
 	@tests/hosts/with_engine.sh python -m pytest -q -rs -m soak tests/hosts
 
+page: setup debian-chromium ## Test the page in Chromium: its views, thousands of rows, hostile data, accessibility (build/page/*.png)
+	@python -m pytest -q -n 2 tests/page
+
 demo-check: setup debian-chromium ## Run the demo, assert its result, and look at its page in Chromium
 	@python tests/demo/run.py
 	@python -m pytest -q tests/demo
@@ -100,7 +103,7 @@ chaos: setup ## Play a simulated week in which much goes wrong, and judge it (bu
 	@python tests/chaos/run.py --seed $(or $(SEED),0)
 
 bench: setup ## Measure speed and cost; it reports and does not gate (build/bench/*.json)
-	@for name in allocation inventory capacity apps onboard step events volumes costs reaction storm estate; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
+	@for name in allocation inventory capacity apps onboard step events volumes costs reaction storm estate page; do echo "bench: $$name ..."; python tests/bench/$$name.py || echo "bench: $$name failed"; done
 	@echo "bench: volume_shrink ..."; tests/hosts/with_engine.sh python tests/bench/volume_shrink.py || echo "bench: volume_shrink failed"
 	@python tests/bench/common.py
 
@@ -110,6 +113,13 @@ bench-backtest: setup ## Play recorded markets to the engine and to other polici
 lock: $(VENV)/.installed ## Resolve requirements-dev.in into requirements-dev.lock again
 	@uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.lock
 	@cd roles/event_listener/files && uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
+
+vendor: debian-npm ## Fetch the vendored JavaScript again, as tests/vendor/package-lock.json has it
+	@rm -rf build/vendor && mkdir -p build && cp -r tests/vendor build/vendor
+	@cd build/vendor && npm ci --ignore-scripts --no-audit --no-fund
+	@cd build/vendor/node_modules && cp uplot/dist/uPlot.iife.min.js uplot/dist/uPlot.min.css $(CURDIR)/roles/dashboard/files/site/vendor
+	@cd build/vendor/node_modules && cp uplot/LICENSE $(CURDIR)/roles/dashboard/files/site/vendor/uPlot.LICENSE
+	@cd build/vendor/node_modules/axe-core && cp axe.min.js $(CURDIR)/tests/page/vendor && for name in LICENSE LICENSE-3RD-PARTY.txt; do cp $$name $(CURDIR)/tests/page/vendor/axe-core.$$name; done
 
 clean: ## Remove all that the other targets made
 	@rm -rf $(VENV) .collections build tests/output

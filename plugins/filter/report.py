@@ -1,19 +1,17 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters that make a report of the estate, and a page of a report."""
+"""The filter that makes a report of the estate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.spot.platform.plugins.module_utils.activity import rfc3339
 from ansible_collections.spot.platform.plugins.module_utils.engine import report as engine
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 DOCUMENTATION = r"""
 name: report
@@ -59,22 +57,9 @@ def report(estate: Mapping[str, Any], events: list[dict[str, Any]] | None = None
     return engine.compose(estate["fleets"], events or [], now, errors)
 
 
-def page(content: Mapping[str, Any], template: str) -> str:
-    """``content`` in the HTML ``template`` (a path); whatever comes from outside is escaped."""
-    path = Path(template)
-    if not path.is_file():
-        raise AnsibleFilterError(f"the page's template {template} is not a file")
-    environment = Environment(
-        loader=FileSystemLoader(path.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals["chart"] = engine.chart
-    environment.tests["moves"] = lambda kind: kind.startswith(("capacity.", "scaling."))
-    return environment.get_template(path.name).render(report=content)
-
-
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Their names and functions."""
-        return {"report": report, "page": page}
+        return {"report": report}

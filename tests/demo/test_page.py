@@ -9,10 +9,12 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import pytest
 from playwright.sync_api import sync_playwright
 
-OUTPUT = Path(__file__).resolve().parents[2] / "build" / "demo"
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUT = ROOT / "build" / "demo"
 
 
 @pytest.fixture(name="report", scope="module")
@@ -35,18 +37,20 @@ def looked_at(browser):
     """Opens the page at a width; fails on anything that the browser complains of or fetches."""
     pages = []
 
-    def look(width: int):
+    def look(width: int, route: str = "overview"):
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.complaints = []
         page.on("console", lambda message: page.complaints.append(message.text))
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.on("request", lambda request: request.url.startswith("file:") or page.complaints.append(request.url))
-        page.goto((OUTPUT / "index.html").as_uri())
+        page.goto(f"{(OUTPUT / 'index.html').as_uri()}#/{route}")
+        page.wait_for_selector("h1")
         pages.append(page)
         return page
 
     yield look
     for page in pages:
+        assert page.complaints == []
         page.close()
 
 
@@ -74,22 +78,53 @@ def test_the_cost_is_the_sum_of_its_parts(report):
 @pytest.mark.parametrize("width", [1280, 768, 360])
 def test_the_page_fits_its_window(look, report, width):
     page = look(width)
-    assert page.complaints == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("article").count() == sum(len(app["regions"]) for app in report["apps"])
+    assert page.locator("article").count() == len(report["apps"])
+    assert page.locator("article tbody tr").count() == sum(len(app["regions"]) for app in report["apps"])
     page.screenshot(path=OUTPUT / f"page-{width}.png", full_page=True)
 
 
+def test_an_application_has_a_chart_and_its_pools_in_each_region(look, report):
+    for app in report["apps"]:
+        page = look(1280, f"app/{app['name']}")
+        assert page.locator("article h3").all_inner_texts() == [region["region"] for region in app["regions"]]
+        for card, region in zip(page.locator("article").all(), app["regions"], strict=True):
+            words = card.inner_text()
+            assert f"Serving {region['serving']} of {region['target']} {region['unit']}" in words
+            assert all(pool["instance_type"] in words and pool["zone"] in words for pool in region["pools"])
+            card.locator("canvas").scroll_into_view_if_needed()
+
+
 def test_the_page_shows_the_savings_and_the_fallback(look, report):
-    page = look(1280)
-    text = page.locator("body").inner_text()
-    assert f"{report['cost']['savings_percent']} %" in text
-    assert "capacity.fallback" in text
-    assert "capacity.returned" in text
+    text = look(1280).locator("body").inner_text()
+    assert f"{report['cost']['savings_percent']:g} %" in text
+    for kind in ("capacity.fallback", "capacity.returned"):
+        assert kind in look(1280, f"activity?kind={kind}").locator("ol.time").first.inner_text()
+
+
+PIXELS = """(canvas, colours) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const found = colours.map(() => 0);
+  for (let at = 0; at < data.length; at += 4) {
+    const which = colours.findIndex((colour) => colour.every((part, index) => data[at + index] === part));
+    if (which >= 0) found[which] += 1;
+  }
+  return found;
+}"""
 
 
 def test_the_chart_shows_spot_and_on_demand(look):
-    page = look(1280)
-    box = page.locator("svg path.on-demand").first.bounding_box()
-    assert box["width"] > 100
-    assert box["height"] > 1
+    page = look(1280, "app/web")
+    card = page.locator("article").filter(has_text="us-east-1").first
+    spot, on_demand = card.locator("canvas").evaluate(PIXELS, [[11, 138, 125], [212, 130, 15]])
+    assert spot > 1000
+    assert on_demand > 100
+    card.get_by_text("The figures as a table").click()
+    table = card.get_by_role("region", name="as a table")
+    assert table.locator("thead th").all_inner_texts() == ["From (UTC)", "Spot", "On-Demand", "Target"]
+    assert max(int(cell) for cell in table.locator("tbody td:nth-child(3)").all_inner_texts()) > 0
+
+
+def test_the_snapshot_of_the_demo_fits_its_schema():
+    schema = json.loads((ROOT / "roles/dashboard/files/snapshot.schema.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(json.loads((OUTPUT / "data/snapshot.json").read_text("utf-8")))

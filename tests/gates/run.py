@@ -22,6 +22,7 @@ LOGS = ROOT / "build" / "gates"
 GATES = {  # the cores that each keeps busy; those that take long come first
     "integration": 2,
     "demo-check": 2,
+    "page": 2,
     "sanity": 1,
     "molecule": 1,
     "lint": 1,

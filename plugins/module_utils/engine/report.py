@@ -1,13 +1,12 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report: fleets, activity and cost of an environment in one JSON document, and its charts' outlines."""
+"""The report: fleets, activity and cost of an environment in one JSON document."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 REGION_KEYS = (
@@ -114,45 +113,3 @@ def total_cost(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "savings_percent": round(100 * (1 - spent / instead), 1) if instead else 0.0,
         "basis": next((cost["basis"] for cost in costs if cost.get("basis")), None),
     }
-
-
-def chart(timeline: Sequence[Mapping[str, Any]], target: float, until: str, size: tuple[int, int]) -> dict[str, Any]:
-    """Outlines, as SVG path data, of Spot and of On-Demand capacity stacked on it, and the height of the target.
-
-    ``timeline``: ``{"time", "spot", "on_demand"}`` in order of time, each holding until the next and the last one
-    ``until``. ``size``: width and height in the drawing's units. Empty outlines when there is nothing to draw.
-    """
-    width, height = size
-    moments = [parse(point["time"]) for point in timeline]
-    if not moments:
-        return {"spot": "", "on_demand": "", "target_y": height, "start": None, "end": until, "top": 0}
-    end = max(parse(until), moments[-1])
-    span = (end - moments[0]).total_seconds() or 1.0
-    top = max([target, *(point["spot"] + point["on_demand"] for point in timeline)]) * 1.1 or 1.0
-
-    def outline(lower: Sequence[float], upper: Sequence[float]) -> str:
-        edges = [(moment - moments[0]).total_seconds() / span * width for moment in [*moments, end]]
-        there, back = [], []
-        for number, value in enumerate(upper):
-            y = height - value / top * height
-            there.append(f"{edges[number]:.1f},{y:.1f} {edges[number + 1]:.1f},{y:.1f}")
-        for number in reversed(range(len(lower))):
-            y = height - lower[number] / top * height
-            back.append(f"{edges[number + 1]:.1f},{y:.1f} {edges[number]:.1f},{y:.1f}")
-        return "M" + " L".join(there + back) + "Z"
-
-    spot = [float(point["spot"]) for point in timeline]
-    both = [point["spot"] + float(point["on_demand"]) for point in timeline]
-    return {
-        "spot": outline([0.0] * len(spot), spot),
-        "on_demand": outline(spot, both),
-        "target_y": round(height - target / top * height, 1),
-        "start": timeline[0]["time"],
-        "end": until,
-        "top": top,
-    }
-
-
-def parse(moment: str) -> datetime:
-    """The aware time that an RFC 3339 text means; raises ``ValueError`` for any other text."""
-    return datetime.fromisoformat(moment.replace("Z", "+00:00"))

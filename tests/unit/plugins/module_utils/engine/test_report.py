@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import pytest
-from ansible_collections.spot.platform.plugins.module_utils.engine.report import chart, compose, parse, scaling_events, total_cost
+from ansible_collections.spot.platform.plugins.module_utils.engine.report import compose, scaling_events, total_cost
 
 NOW = "2026-01-31T12:00:00.000Z"
 
@@ -71,23 +70,3 @@ def test_like_activities_close_together_are_one_event():
         ("scaling.failed", "11:00:30", "The group tried in vain to launch instances, 2 times", ["No capacity."]),
         ("scaling.launched", "11:02:00", "The group launched 1 instance", []),
     ]
-
-
-def test_chart_stacks_on_demand_on_spot():
-    points = [
-        {"time": "2026-01-31T11:00:00.000Z", "spot": 0, "on_demand": 5},
-        {"time": "2026-01-31T11:30:00.000Z", "spot": 5, "on_demand": 5},
-    ]
-    drawn = chart(points, 10, NOW, (110, 110))
-    assert drawn["target_y"] == 10.0
-    assert drawn["spot"] == "M0.0,110.0 55.0,110.0 L55.0,60.0 110.0,60.0 L110.0,110.0 55.0,110.0 L55.0,110.0 0.0,110.0Z"
-    assert drawn["on_demand"] == "M0.0,60.0 55.0,60.0 L55.0,10.0 110.0,10.0 L110.0,60.0 55.0,60.0 L55.0,110.0 0.0,110.0Z"
-
-
-def test_chart_of_nothing_is_empty():
-    assert chart([], 10, NOW, (100, 50))["spot"] == ""
-
-
-def test_a_time_that_is_none_is_an_error():
-    with pytest.raises(ValueError, match="yesterday"):
-        parse("yesterday")
