@@ -420,8 +420,7 @@ def test_the_keyboard_reaches_the_content_and_closes_what_it_opens(look, site):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")
-    page.wait_for_function("document.activeElement.id === 'main'")
-    assert page.evaluate("location.hash").startswith("#/accounts")
+    page.wait_for_function("document.activeElement.id === 'main' && location.hash.startsWith('#/accounts')")
     opener = page.get_by_role("button", name="ci-deployer")
     opener.focus()
     page.keyboard.press("Enter")
