@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 REGION = "us-east-1"
@@ -95,9 +96,12 @@ def build(
     ][0]
     made["target_group"] = group["TargetGroupArn"]
     balancing.register_targets(TargetGroupArn=made["target_group"], Targets=[{"Id": made["instance"]}])
-    made["certificate"] = sandbox.client("acm", region).request_certificate(
-        DomainName=f"{prefix}.example.com", ValidationMethod="DNS", **tagged(own)
-    )["CertificateArn"]
+    acm = sandbox.client("acm", region)
+    made["certificate"] = acm.request_certificate(DomainName=f"{prefix}.example.com", ValidationMethod="DNS", **tagged(own))["CertificateArn"]
+    deadline = time.monotonic() + 30
+    while acm.describe_certificate(CertificateArn=made["certificate"])["Certificate"]["Status"] != "ISSUED":  # moto takes a second
+        assert time.monotonic() < deadline, "the certificate was not issued"
+        time.sleep(0.2)
     sandbox.client("rds", region).create_db_instance(
         DBInstanceIdentifier=prefix,
         DBInstanceClass="db.t4g.micro",

@@ -59,6 +59,10 @@ _events: dict[str, deque[dict[str, Any]]] = defaultdict(lambda: deque(maxlen=KEP
 _asked: dict[str, deque[float]] = defaultdict(deque)
 
 
+class TrailError(ServiceException):
+    __module__ = "moto.cloudtrail.exceptions"  # moto's serialiser finds the service by it
+
+
 def reset() -> None:
     """Nothing was called."""
     _events.clear()
@@ -150,10 +154,10 @@ class Trail(CloudTrailResponse):
         self._throttle()
         wanted = {one["AttributeKey"]: one["AttributeValue"] for one in self._get_param("LookupAttributes") or []}
         if len(wanted) > 1:
-            raise ServiceException("InvalidLookupAttributesException", "You can specify only one lookup attribute.")
+            raise TrailError("InvalidLookupAttributesException", "You can specify only one lookup attribute.")
         size = int(self._get_param("MaxResults") or PAGE)
         if not 1 <= size <= PAGE:
-            raise ServiceException("InvalidMaxResultsException", "A value of MaxResults must be between 1 and 50.")
+            raise TrailError("InvalidMaxResultsException", "A value of MaxResults must be between 1 and 50.")
         start, end = _moment(self._get_param("StartTime")), _moment(self._get_param("EndTime"))
         found = [
             one
@@ -171,7 +175,7 @@ class Trail(CloudTrailResponse):
         while asked and asked[0] <= now - 1:
             asked.popleft()
         if len(asked) >= RATE:
-            raise ServiceException("ThrottlingException", "Rate exceeded")
+            raise TrailError("ThrottlingException", "Rate exceeded")
         asked.append(now)
 
 
@@ -192,7 +196,7 @@ def _has(event: dict[str, Any], key: str, value: str) -> bool:
     names = {"ReadOnly": "ReadOnly", "EventName": "EventName", "EventId": "EventId", "Username": "Username"}
     names |= {"EventSource": "EventSource", "AccessKeyId": "AccessKeyId"}
     if key not in names:
-        raise ServiceException("InvalidLookupAttributesException", f"{key} is not an attribute to look up by.")
+        raise TrailError("InvalidLookupAttributesException", f"{key} is not an attribute to look up by.")
     return event[names[key]] == value
 
 

@@ -56,6 +56,10 @@ def reset() -> None:
     _set.clear()
 
 
+class QuotaError(ServiceException):
+    __module__ = "moto.servicequotas.exceptions"  # moto's serialiser finds the service by it
+
+
 class Quotas(BaseResponse):
     """The quotas in ``NAMES``, in JSON."""
 
@@ -72,7 +76,7 @@ class Quotas(BaseResponse):
         service, code = self._get_param("ServiceCode"), self._get_param("QuotaCode")
         found = [quota for quota in self._quotas(service, applied=True) if quota["QuotaCode"] == code]
         if not found:
-            raise ServiceException(
+            raise QuotaError(
                 "NoSuchResourceException", "The request failed because the specified quota does not exist."
             )
         return ActionResult({"Quota": found[0]})
@@ -85,7 +89,7 @@ class Quotas(BaseResponse):
 
     def _quotas(self, service: str, applied: bool) -> list[dict[str, Any]]:
         if service not in NAMES:
-            raise ServiceException(
+            raise QuotaError(
                 "NoSuchResourceException", "The request failed because the specified service does not exist."
             )
         return [
