@@ -69,6 +69,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.spot.platform.plugins.module_utils.activity import rfc3339
 from ansible_collections.spot.platform.plugins.module_utils.engine import snapshot as engine
+from ansible_collections.spot.platform.plugins.module_utils.engine import snapshot_parts as parts_of
 
 
 def snapshot(
@@ -101,9 +102,27 @@ def snapshot_script(text: str) -> str:
     return engine.as_script(str(text).strip())
 
 
+def costs_part(
+    costs: Mapping[str, Any],
+    watch: Mapping[str, Any],
+    waste: Mapping[str, Any] | None = None,
+    today: str = "",
+) -> dict[str, Any]:
+    """See ``costs_part.yml``."""
+    if not today:
+        raise AnsibleFilterError("costs_part needs the day in UTC: give today, such as 2026-01-31")
+    return parts_of.costs_of(costs, watch, waste, today)
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Their names and functions."""
-        return {"snapshot": snapshot, "snapshot_json": snapshot_json, "snapshot_script": snapshot_script}
+        return {
+            "snapshot": snapshot,
+            "snapshot_json": snapshot_json,
+            "snapshot_script": snapshot_script,
+            "costs_part": costs_part,
+            "market_part": parts_of.market_of,
+        }

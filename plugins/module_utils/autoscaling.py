@@ -157,6 +157,7 @@ def pools_of(outcome: Outcome) -> list[dict[str, Any]]:
             "held": held.get(name, 0),
             "wanted": last.best.spot.get(name, 0),
             "price_per_hour": round(one.pool.price, 5),
+            "instance_price_per_hour": round(one.pool.price * one.pool.capacity, 5),
             "hours_to_a_loss": round(1 / one.hazard, 1),
             "chance_open": round(one.open, 2),
         }

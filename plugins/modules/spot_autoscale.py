@@ -544,6 +544,10 @@ decisions:
           description: The capacity that the best fleet has in it.
           type: int
           sample: 4
+        instance_price_per_hour:
+          description: The price of an instance in it, USD an hour.
+          type: float
+          sample: 0.0322
         price_per_hour:
           description: The price of a unit, USD an hour.
           type: float

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.report import scaling_events
+from ansible_collections.spot.platform.plugins.module_utils.engine.snapshot_parts import saved_of
 
 PARTS = (
     "apps",
@@ -44,6 +45,8 @@ def compose(
     known = {name: parts[name] for name in PARTS if parts.get(name) is not None}
     if "fleets" in known:
         known["fleets"] = [{key: value for key, value in fleet.items() if key != "activities"} for fleet in fleets]
+    if "costs" in known:
+        known["costs"] = {**saved_of(fleets), **known["costs"]}
     happened = [{"source": "platform", **event} for event in events] + [
         {"source": "autoscaling", **event} for event in scaling_events(fleets)
     ]

@@ -35,7 +35,7 @@ function overviewFigures(apps) {
   if (costs) {
     found.push(figure("Cost today", money(costs.today_usd), costs.basis ? `${costs.basis}, ${costs.currency || "USD"}` : null));
     found.push(figure("Cost this month", money(costs.month_usd), known(costs.forecast?.month_end_usd) ? `${money(costs.forecast.month_end_usd)} at its end, by forecast` : null));
-    found.push(figure("Saved against On-Demand", share(costs.saved_share), known(costs.saved_usd) ? `${money(costs.saved_usd)} this month` : null));
+    found.push(figure("Saved against On-Demand", share(costs.saved_share), known(costs.saved_usd) ? savedWhen(costs) : null));
   } else if (estimate) {
     found.push(figure("Spent", money(estimate.spent), `since ${clock(estimate.since)} UTC, ${estimate.basis || "estimated"}`));
     found.push(figure("The same On-Demand", money(estimate.instead)));
@@ -219,7 +219,7 @@ function costs(route) {
     h("h1", {}, "Costs"),
     (found.warnings || []).length ? h("div", { class: "notice" }, listed(found.warnings)) : null,
     h("section", { class: "grid", "aria-label": "Key figures" },
-      figure("Today", money(found.today_usd), found.basis), figure("This month", money(found.month_usd)), figure("Saved against On-Demand", share(found.saved_share), known(found.saved_usd) ? `${money(found.saved_usd)} this month` : null),
+      figure("Today", money(found.today_usd), found.basis), figure("This month", money(found.month_usd)), figure("Saved against On-Demand", share(found.saved_share), known(found.saved_usd) ? savedWhen(found) : null),
       figure("The month, by forecast", money(forecast?.month_end_usd), known(forecast?.low_usd) ? `${money(forecast.low_usd)} to ${money(forecast.high_usd)}${known(forecast.confidence) ? `, with ${share(forecast.confidence)} confidence` : ""}` : null),
       figure("Fallback", money(found.fallback_usd), "On-Demand in place of Spot"), figure("Interrupted", money(found.interrupted_usd), "work that interruptions ended")),
     h("h2", {}, "By day"), bar, place,
@@ -315,6 +315,10 @@ function byDay(events) {
   const days = new Map();
   for (const event of events) days.set(clock(event.time).slice(0, 10), [...(days.get(clock(event.time).slice(0, 10)) || []), event]);
   return [...days].map(([day, group]) => h("section", {}, h("h2", { class: "day" }, day), timeline(group)));
+}
+
+function savedWhen(costs) {
+  return `${money(costs.saved_usd)} ${costs.saved_since ? `since ${clock(costs.saved_since)}, estimated` : "this month"}`;
 }
 
 function timeline(events) {
