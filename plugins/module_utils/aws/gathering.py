@@ -40,7 +40,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.instances import
     read_list_quickly,
     read_quickly,
 )
-from ansible_collections.spot.platform.plugins.module_utils.aws.kinds import FILTER, TAGGING, Item, Kind
+from ansible_collections.spot.platform.plugins.module_utils.aws.kinds import FILTER, TAGGING, Detail, Item, Kind
 from ansible_collections.spot.platform.plugins.module_utils.engine.estate import Gap
 
 THREADS = 32
@@ -321,16 +321,13 @@ class Gathering:
             arn = kind.arn_of(item, region, None)
         joined = self._wanted.members and kind.name in ("instance", "group", "target_group")
         if kind.detail and kind.detail.needed(item) and (joined or kind.name in self._wanted.kinds):
-            self._crew.add(self._look_closer, region, kind, item, tags, arn)
+            self._crew.add(self._look_closer, region, kind, kind.detail, item, tags, arn)
         elif joined or kind.name in self._wanted.kinds:
             self._keep(region, kind, item, tags, arn)
 
     def _look_closer(
-        self, region: str, kind: Kind, item: dict[str, Any], tags: Mapping[str, str], arn: str | None
+        self, region: str, kind: Kind, detail: Detail, item: dict[str, Any], tags: Mapping[str, str], arn: str | None
     ) -> None:
-        detail = kind.detail
-        assert detail is not None
-
         def read(client: Any) -> None:
             try:
                 answer = getattr(client, detail.operation)(
