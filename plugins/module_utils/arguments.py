@@ -48,6 +48,18 @@ OBSERVATION: dict[str, Any] = {
 }
 """How the market is observed."""
 
+PROMETHEUS: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "url": {"type": "str"},
+        "username": {"type": "str"},
+        "password": {"type": "str", "no_log": True},
+        "ca_path": {"type": "path"},
+        "timeout": {"type": "float", "default": 5.0},
+    },
+}
+"""The Prometheus to ask: `aws.metrics.Prometheus` takes it."""
+
 SCALING: dict[str, Any] = {
     "type": "dict",
     "options": {

@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws import cost_estimates, cost_explorer
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, regions_of
 from ansible_collections.spot.platform.plugins.module_utils.aws.cost_explorer import Purse, Question, Store
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import DENIED, AwsError
 from ansible_collections.spot.platform.plugins.module_utils.engine import cost_queries as engine
@@ -153,9 +153,7 @@ def untagged(client: Any, question: Question, rows: engine.Rows, store: Store, p
 def estimate(module: Any, clients: Clients, question: Question, now: datetime) -> tuple[engine.Rows, list[str]]:
     """The costs by running hours, and what is missing. Raises ``ValueError`` without a region, and where no region could be read."""
     given = module.params
-    regions = sorted(set(given["regions"] or ([module.region] if module.region else [])))
-    if not regions:
-        raise ValueError("there is no region to estimate in: set regions, region or AWS_DEFAULT_REGION")
+    regions = regions_of(module)
     first = datetime.combine(question.first, time(), timezone.utc)
     until = min(now, datetime.combine(question.end, time(), timezone.utc))
     cache = Cache(given["cache_dir"], given["endpoint_url"])

@@ -145,10 +145,22 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils.activity import events_in
 from ansible_collections.spot.platform.plugins.module_utils.aws.activities import Question, known_of, observe
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, regions_of
 from ansible_collections.spot.platform.plugins.module_utils.engine import activities, estate
 
 OF_AWS = frozenset({activities.AUTOSCALING, activities.CODEDEPLOY, activities.CLOUDTRAIL})
+ARGUMENTS = {
+    "file": {"type": "path"},
+    "regions": {"type": "list", "elements": "str"},
+    "sources": {"type": "list", "elements": "str", "choices": list(activities.SOURCES), "default": list(activities.SOURCES)},
+    "apps": {"type": "list", "elements": "str", "default": []},
+    "environment": {"type": "str"},
+    "all": {"type": "bool", "default": False},
+    "hours": {"type": "float", "default": 24},
+    "trail_pages": {"type": "int", "default": 10},
+    "within_seconds": {"type": "float", "default": 60},
+    "limit": {"type": "int", "default": 1000},
+}
 
 
 def own_events(path: str | None, since: datetime, apps: list[str]) -> list[dict[str, Any]]:
@@ -163,64 +175,37 @@ def own_events(path: str | None, since: datetime, apps: list[str]) -> list[dict[
     return found
 
 
-def main() -> None:
-    """Read, merge, and return."""
-    module = AnsibleAWSModule(
-        argument_spec={
-            "file": {"type": "path"},
-            "regions": {"type": "list", "elements": "str"},
-            "sources": {
-                "type": "list",
-                "elements": "str",
-                "choices": list(activities.SOURCES),
-                "default": list(activities.SOURCES),
-            },
-            "apps": {"type": "list", "elements": "str", "default": []},
-            "environment": {"type": "str"},
-            "all": {"type": "bool", "default": False},
-            "hours": {"type": "float", "default": 24},
-            "trail_pages": {"type": "int", "default": 10},
-            "within_seconds": {"type": "float", "default": 60},
-            "limit": {"type": "int", "default": 1000},
-        },
-        supports_check_mode=True,
-    )
-    options = module.params
+def run(module: AnsibleAWSModule) -> dict[str, Any]:
+    """Read and merge. Raises ``ValueError`` for what means nothing."""
+    given = module.params
     for name, least in (("hours", 0), ("trail_pages", 1), ("within_seconds", 0), ("limit", 1)):
-        if not options[name] >= least:
-            module.fail_json(msg=f"{name} is {options[name]}; it must be at least {least}")
-    since = datetime.now(timezone.utc) - timedelta(hours=min(options["hours"], 24 * 366))
-    sources = frozenset(options["sources"])
-    try:
-        own = own_events(options["file"], since, options["apps"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
+        if not given[name] >= least:
+            raise ValueError(f"{name} is {given[name]}; it must be at least {least}")
+    since = datetime.now(timezone.utc) - timedelta(hours=min(given["hours"], 24 * 366))
+    sources = frozenset(given["sources"])
+    own = own_events(given["file"], since, given["apps"])
     events, errors = [event for event in own if event["source"] in sources], []
     if sources & OF_AWS:
-        regions = sorted(set(options["regions"] or ([module.region] if module.region else [])))
-        if not regions:
-            module.fail_json(msg="there is no region: set regions, region or AWS_DEFAULT_REGION")
-        question = Question(
-            regions,
-            sources,
-            since,
-            options["apps"],
-            options["environment"],
-            options["all"],
-            options["trail_pages"],
-            known_of(own),
-        )
-        answer = observe(Clients.of_module(module), question)
+        asked = (given["apps"], given["environment"], given["all"], given["trail_pages"])
+        answer = observe(Clients.of_module(module), Question(regions_of(module), sources, since, *asked, known_of(own)))
         events += answer.events
         errors = estate.told(answer.run.found.gaps)
         if not answer.run.found.read and not own:
-            said = "; ".join(dict.fromkeys(error["message"] for error in errors))
-            module.fail_json(msg=f"nothing could be read: {said}", errors=errors)
-    for error in errors:
-        module.warn(f"{error['region']}: {error['message']}")
-    shown = activities.merged(events, options["within_seconds"])[-options["limit"] :]
+            module.fail_json(msg=estate.unread(errors), errors=errors)
+    shown = activities.merged(events, given["within_seconds"])[-given["limit"] :]
     counts = dict(sorted(Counter(event["source"] for event in shown).items()))
-    module.exit_json(changed=False, activity=shown, counts=counts, errors=errors)
+    return {"activity": shown, "counts": counts, "errors": errors}
+
+
+def main() -> None:
+    module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = run(module)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    for error in result["errors"]:
+        module.warn(f"{error['region']}: {error['message']}")
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ activity:
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils.affinity import result_of
 from ansible_collections.spot.platform.plugins.module_utils.aws import affinity
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, regions_of
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, finish, message
 from ansible_collections.spot.platform.plugins.module_utils.engine.affinity import Policy
 
@@ -217,11 +217,8 @@ def wanted_of(module: AnsibleAWSModule) -> list[affinity.Wanted]:
                 raise ValueError(f"{where}.{name} is {one[name]:g}: it must be 0 or more")
         if not one["mount"].startswith("/"):
             raise ValueError(f"{where}.mount is {one['mount']!r}: it must be a path such as /srv/data")
-        regions = sorted(set(one["regions"] or given["regions"] or ([module.region] if module.region else [])))
-        if not regions:
-            raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
         policy = Policy(one["detach_after"], one["fence_after"], one["move_after"])
-        for region in regions:
+        for region in regions_of(module, one["regions"]):
             found.append(
                 affinity.Wanted(region, one["app"], one["mount"], given["environment"], policy, one["device"], one["keep_days"])
             )

@@ -621,11 +621,26 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils import estate
 from ansible_collections.spot.platform.plugins.module_utils.activity import rfc3339
+from ansible_collections.spot.platform.plugins.module_utils.arguments import PROMETHEUS
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, regions_of
 from ansible_collections.spot.platform.plugins.module_utils.aws.estate import Question, observe
 from ansible_collections.spot.platform.plugins.module_utils.aws.kinds import NAMES
 from ansible_collections.spot.platform.plugins.module_utils.aws.utilisation import prometheus_of
+from ansible_collections.spot.platform.plugins.module_utils.engine.estate import unread
+
+ARGUMENTS = {
+    "regions": {"type": "list", "elements": "str"},
+    "apps": {"type": "list", "elements": "str", "default": []},
+    "environment": {"type": "str"},
+    "gather": {"type": "list", "elements": "str", "choices": list(estate.PARTS), "default": ["fleets"]},
+    "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
+    "all": {"type": "bool", "default": False},
+    "prometheus": PROMETHEUS,
+    "hours": {"type": "int", "default": 24},
+    "committed_rates": {"type": "dict", "default": {}},
+    "cache_dir": {"type": "path", "default": "~/.cache/spot.platform"},
+}
 
 
 def rates_of(given: dict[str, Any]) -> dict[str, float]:
@@ -641,72 +656,40 @@ def rates_of(given: dict[str, Any]) -> dict[str, float]:
     return rates
 
 
-def main() -> None:
-    module = AnsibleAWSModule(
-        argument_spec={
-            "regions": {"type": "list", "elements": "str"},
-            "apps": {"type": "list", "elements": "str", "default": []},
-            "environment": {"type": "str"},
-            "gather": {"type": "list", "elements": "str", "choices": list(estate.PARTS), "default": ["fleets"]},
-            "kinds": {"type": "list", "elements": "str", "choices": list(NAMES), "default": []},
-            "all": {"type": "bool", "default": False},
-            "prometheus": {
-                "type": "dict",
-                "options": {
-                    "url": {"type": "str"},
-                    "username": {"type": "str"},
-                    "password": {"type": "str", "no_log": True},
-                    "ca_path": {"type": "path"},
-                    "timeout": {"type": "float", "default": 5.0},
-                },
-            },
-            "hours": {"type": "int", "default": 24},
-            "committed_rates": {"type": "dict", "default": {}},
-            "cache_dir": {"type": "path", "default": "~/.cache/spot.platform"},
-        },
-        supports_check_mode=True,
-    )
-    options = module.params
-    regions = sorted(set(options["regions"] or ([module.region] if module.region else [])))
-    if not regions:
-        module.fail_json(msg="there is no region: set regions, region or AWS_DEFAULT_REGION")
-    try:
-        rates = rates_of(options["committed_rates"])
-    except ValueError as problem:
-        module.fail_json(msg=str(problem))
-    clients, cache = Clients.of_module(module), Cache(options["cache_dir"], options["endpoint_url"])
-    result, errors, now = {}, [], rfc3339(datetime.now(timezone.utc))
-    if estate.FLEETS in options["gather"]:
-        question = Question(options["apps"], options["environment"], options["hours"], rates)
-        fleets, failed = observe(clients, regions, question, cache)
+def run(module: AnsibleAWSModule) -> dict[str, Any]:
+    """The module's result. Raises ``ValueError`` for what means nothing."""
+    given, regions = module.params, regions_of(module)
+    rates = rates_of(given["committed_rates"])
+    clients, cache = Clients.of_module(module), Cache(given["cache_dir"], given["endpoint_url"])
+    result: dict[str, Any] = {"errors": [], "generated_at": rfc3339(datetime.now(timezone.utc))}
+    if estate.FLEETS in given["gather"]:
+        fleets, failed = observe(clients, regions, Question(given["apps"], given["environment"], given["hours"], rates), cache)
         result["fleets"] = fleets
-        errors += [{"what": "fleets", "action": None, **error} for error in failed]
-        now = max((fleet["cost"]["until"] for fleet in fleets), default=now)
-    further = set(options["gather"]) - {estate.FLEETS}
+        result["errors"] += [{"what": "fleets", "action": None, **error} for error in failed]
+        result["generated_at"] = max((fleet["cost"]["until"] for fleet in fleets), default=result["generated_at"])
+    further = set(given["gather"]) - {estate.FLEETS}
     if further:
-        parts = estate.gather(
-            clients,
-            estate.Question(
-                regions,
-                further,
-                options["apps"],
-                options["environment"],
-                options["kinds"],
-                options["all"],
-                prometheus_of(options["prometheus"]),
-            ),
-            cache,
-        )
+        prometheus = prometheus_of(given["prometheus"])
+        question = estate.Question(regions, further, given["apps"], given["environment"], given["kinds"], given["all"], prometheus)
+        parts = estate.gather(clients, question, cache)
         result |= parts.result
-        errors += parts.errors
+        result["errors"] += parts.errors
         if not parts.read and not result.get("fleets"):
-            said = "; ".join(dict.fromkeys(error["message"] for error in errors))
-            module.fail_json(msg=f"nothing could be read: {said}", errors=errors)
-    for error in errors:
-        module.warn(f"{error['region']}: {error['message']}")
+            module.fail_json(msg=unread(result["errors"]), errors=result["errors"])
     if cache.problem:
         module.warn(cache.problem)
-    module.exit_json(changed=False, **result, errors=errors, generated_at=now)
+    return result
+
+
+def main() -> None:
+    module = AnsibleAWSModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = run(module)
+    except ValueError as problem:
+        module.fail_json(msg=str(problem))
+    for error in result["errors"]:
+        module.warn(f"{error['region']}: {error['message']}")
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

@@ -225,7 +225,7 @@ import uuid
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils.aws import control, health, market
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, regions_of
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, finish, message
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import KINDS
@@ -276,9 +276,7 @@ def policy_of(module: AnsibleAWSModule) -> Policy:
 def run(module: AnsibleAWSModule) -> health.Checked:
     """Look at the groups of all regions, side by side."""
     given, policy = module.params, policy_of(module)
-    regions = sorted(set(given["regions"] or ([module.region] if module.region else [])))
-    if not regions:
-        raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
+    regions = regions_of(module)
     clients = Clients.of_module(module, regions[0])
     cache = Cache(given["cache_dir"], market.endpoint(clients.get("ec2", regions[0])))
     question = Question(kinds=tuple(KINDS), apps=tuple(given["apps"]), environment=given["environment"])

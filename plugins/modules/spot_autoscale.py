@@ -629,7 +629,7 @@ from collections import defaultdict
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.spot.platform.plugins.module_utils.arguments import SCALING
+from ansible_collections.spot.platform.plugins.module_utils.arguments import PROMETHEUS, SCALING
 from ansible_collections.spot.platform.plugins.module_utils.autoscaling import result_of
 from ansible_collections.spot.platform.plugins.module_utils.aws import control, market
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
@@ -662,16 +662,7 @@ ARGUMENTS = {
         "default": [],
         "options": {"app": {"type": "str", "required": True}, **SCALING["options"]},
     },
-    "prometheus": {
-        "type": "dict",
-        "options": {
-            "url": {"type": "str"},
-            "username": {"type": "str"},
-            "password": {"type": "str", "no_log": True},
-            "ca_path": {"type": "path"},
-            "timeout": {"type": "float", "default": 5.0},
-        },
-    },
+    "prometheus": PROMETHEUS,
     "notices": NAMES,
     "rebalances": NAMES,
     "replace": NAMES,

@@ -238,7 +238,7 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils.aws import control, interruptions, market
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, regions_of
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, finish, message
 from ansible_collections.spot.platform.plugins.module_utils.aws.steering import Question
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import KINDS
@@ -274,15 +274,13 @@ def moment_of(name: str, text: Any) -> float:
 def wanted_of(module: AnsibleAWSModule) -> interruptions.Wanted:
     """What is asked for. Raises ``ValueError`` for what cannot be."""
     given = module.params
-    regions = given["regions"] or ([module.region] if module.region else [])
-    if not regions:
-        raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
+    regions = regions_of(module)
     if given["drain_seconds"] < 0:
         raise ValueError(f"drain_seconds is {given['drain_seconds']}: it must be 0 or more")
     return interruptions.Wanted(
         notices=given["notices"],
         rebalances=given["rebalances"],
-        regions=sorted(set(regions)),
+        regions=regions,
         environment=given["environment"],
         policy=given["rebalance_policy"],
         drain_seconds=given["drain_seconds"],

@@ -165,7 +165,7 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, regions_of
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import FAILURES, message
 from ansible_collections.spot.platform.plugins.module_utils.aws.waste import Question, look
 from ansible_collections.spot.platform.plugins.module_utils.engine.money import rounded, units_of
@@ -188,9 +188,7 @@ ARGUMENTS = {
 def run(module: AnsibleAWSModule) -> dict[str, Any]:
     """The module's result. Raises ``ValueError`` for what means nothing."""
     given = module.params
-    regions = given["regions"] or ([module.region] if module.region else [])
-    if not regions:
-        raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
+    regions = regions_of(module)
     for name in ("volume_days", "snapshot_days", "min_usd"):
         if not given[name] >= 0:
             raise ValueError(f"{name} is {given[name]:g}: it must be 0 or more")
@@ -201,7 +199,7 @@ def run(module: AnsibleAWSModule) -> dict[str, Any]:
     names = ("environment", "app", "volume_days", "snapshot_days", "cpu_percent", "cpu_days")
     question = Question(kinds=tuple(given["kinds"]), **{name: given[name] for name in names})
     cache = Cache(given["cache_dir"], given["endpoint_url"])
-    found, errors = look(Clients.of_module(module, regions[0]), sorted(set(regions)), question, cache)
+    found, errors = look(Clients.of_module(module, regions[0]), regions, question, cache)
     if cache.problem:
         module.warn(cache.problem)
     findings = [

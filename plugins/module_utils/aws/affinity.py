@@ -17,8 +17,8 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import ansible_dict_to_boto3_tag_list, boto3_tag_list_to_ansible_dict
 from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.aws.autoscaling import time_of
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.ebs import describe_volumes
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.aws.instances import describe_instances, impaired_since
 from ansible_collections.spot.platform.plugins.module_utils.engine import affinity as engine
@@ -136,7 +136,7 @@ def _act(client: Any, wanted: Wanted, one: Settled, labels: Mapping[str, Mapping
 
 def observe(client: Any, wanted: Wanted) -> tuple[list[Volume], list[Instance], dict[str, Mapping[str, str]], float]:
     """The volumes, the instances of the application, the volumes' tags, and AWS's time."""
-    raws, now = _volumes(client, [*wanted.filters, {"Name": f"tag:{tags.MOUNT}", "Values": [wanted.mount]}])
+    raws, now = describe_volumes(client, [*wanted.filters, {"Name": f"tag:{tags.MOUNT}", "Values": [wanted.mount]}])
     labels = {raw["VolumeId"]: boto3_tag_list_to_ansible_dict(raw.get("Tags", [])) for raw in raws}
     members = describe_instances(client, wanted.filters)
     impaired = impaired_since(client) if any(raw.get("Attachments") for raw in raws) else {}
@@ -209,12 +209,12 @@ def _move(client: Any, wanted: Wanted, one: Settled, labels: Mapping[str, str]) 
 
 def _finish_moves(client: Any, wanted: Wanted) -> None:
     """Have copies take the place of volumes that have given it up, where a run was killed in between."""
-    copies, _now = _volumes(client, [*wanted.filters, {"Name": "tag-key", "Values": [tags.MOVES]}])
+    copies, _now = describe_volumes(client, [*wanted.filters, {"Name": "tag-key", "Values": [tags.MOVES]}])
     for raw in copies:
         old, _space, mount = boto3_tag_list_to_ansible_dict(raw["Tags"])[tags.MOVES].partition(" ")
         if mount != wanted.mount:
             continue
-        found, _now = _volumes(client, [{"Name": "volume-id", "Values": [old]}])
+        found, _now = describe_volumes(client, [{"Name": "volume-id", "Values": [old]}])
         left = boto3_tag_list_to_ansible_dict(found[0].get("Tags", [])) if found else {}
         if tags.MOUNT not in left:
             _tag(client, [raw["VolumeId"]], {tags.MOUNT: mount})
@@ -282,12 +282,3 @@ def _note_free(client: Any, decision: engine.Decision, volumes: Mapping[str, Vol
                 _tag(client, [volume.id], noted)
         except AwsError:
             return  # it waits longer then
-
-
-@Errors.common_error_handler("list the volumes")
-def _volumes(client: Any, filters: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], float]:
-    found, now = [], time.time()
-    for page in client.get_paginator("describe_volumes").paginate(Filters=list(filters), PaginationConfig={"PageSize": 500}):
-        found += page["Volumes"]
-        now = time_of(page).timestamp()
-    return found, now

@@ -65,6 +65,15 @@ class Clients:
             return self._clients[key]
 
 
+def regions_of(module: Any, own: Sequence[str] | None = None) -> list[str]:
+    """The regions that a task names: ``own`` of an entry, or its option ``regions``, or its region. Raises ``ValueError`` where it
+    names none."""
+    regions = sorted(set(own or module.params["regions"] or ([module.region] if module.region else [])))
+    if not regions:
+        raise ValueError("there is no region: set regions, region or AWS_DEFAULT_REGION")
+    return regions
+
+
 def side_by_side(work: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS) -> list[Result]:
     """``[work(item) for item in items]`` in threads, results in the order of the items; raises the first error."""
     items = list(items)

@@ -1,10 +1,7 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the data volumes of stateful groups are: those of the mounts that a group's tag names.
-
-Required IAM action: ``ec2:DescribeVolumes``.
-"""
+"""Where the data volumes of stateful groups are: those of the mounts that a group's tag names."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from typing import Any, NamedTuple
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_tag_list_to_ansible_dict
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws.autoscaling import FILTER_VALUES, Group
-from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
+from ansible_collections.spot.platform.plugins.module_utils.aws.ebs import describe_volumes
 from ansible_collections.spot.platform.plugins.module_utils.engine.affinity import HOLDING
 from ansible_collections.spot.platform.plugins.module_utils.engine.homes import Homes
 
@@ -38,7 +35,8 @@ def homes(client: Any, found: Sequence[Group]) -> dict[str, Homes]:
     if len(apps) <= FILTER_VALUES:
         filters.append({"Name": f"tag:{tags.APP}", "Values": apps})
     volumes: dict[tuple[str, ...], list[Volume]] = {}
-    for raw in describe_volumes(client, filters):
+    raws, _now = describe_volumes(client, filters)
+    for raw in raws:
         labels = boto3_tag_list_to_ansible_dict(raw.get("Tags", []))
         key = tuple(labels.get(tag, "") for tag in (tags.APP, tags.ENVIRONMENT, tags.MOUNT))
         holders = frozenset(one["InstanceId"] for one in raw.get("Attachments", ()) if one["State"] in HOLDING)
@@ -56,10 +54,3 @@ def _homes_of(labels: Mapping[str, str], volumes: Mapping[tuple[str, ...], Seque
         movable = max(movable, sum(one.may_move for one in own))
         holders |= {holder for one in own for holder in one.holders}
     return Homes(dict(zones), movable, frozenset(holders))
-
-
-@Errors.common_error_handler("list the data volumes")
-def describe_volumes(client: Any, filters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """DescribeVolumes, all pages."""
-    pages = client.get_paginator("describe_volumes").paginate(Filters=list(filters), PaginationConfig={"PageSize": 500})
-    return [raw for page in pages for raw in page["Volumes"]]

@@ -14,8 +14,8 @@ from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.tagging import boto3_tag_list_to_ansible_dict
 from ansible_collections.spot.platform.plugins.module_utils import tags
-from ansible_collections.spot.platform.plugins.module_utils.aws.autoscaling import time_of
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, chunks, side_by_side
+from ansible_collections.spot.platform.plugins.module_utils.aws.ebs import PAGE, describe_volumes
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
 from ansible_collections.spot.platform.plugins.module_utils.engine import volumes as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine.volumes import Change, Plan, Volume, Wish
@@ -24,7 +24,6 @@ FILTER_VALUES = 200
 """Values that a filter of EC2 may have."""
 TAGGED = 1000
 """Resources that one CreateTags may name."""
-PAGE = 500
 UNDER_WAY, TOO_OFTEN = "IncorrectModificationState", "VolumeModificationRateExceeded"
 OPTIMIZING, COMPLETED, FAILED = "optimizing", "completed", "failed"
 
@@ -158,15 +157,9 @@ def _found(client: Any, selectors: Sequence[Selector], fitting: set[str | None])
     return list(chosen.values()), now
 
 
-@Errors.common_error_handler("list the volumes")
 def describe(client: Any, filters: Mapping[str, Sequence[str]]) -> tuple[list[dict[str, Any]], float]:
     """The volumes that pass the filters, as EC2 shows them, and its time."""
-    asked = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
-    found, now = [], time.time()
-    for page in client.get_paginator("describe_volumes").paginate(Filters=asked, PaginationConfig={"PageSize": PAGE}):
-        found += page["Volumes"]
-        now = time_of(page).timestamp()
-    return found, now
+    return describe_volumes(client, [{"Name": name, "Values": list(values)} for name, values in filters.items()])
 
 
 @Errors.common_error_handler("list the modifications of the volumes")

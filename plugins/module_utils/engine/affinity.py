@@ -39,7 +39,7 @@ class Instance:
 @dataclass(frozen=True, slots=True)
 class Volume:
     """A data volume for one mount of the application. ``instance``, ``attachment`` and ``since``: who has it, in which state, and since
-    when. ``free_since``: since when it is seen to be nobody's. ``price``: USD a GiB and month."""
+    when. ``free_since``: since when it is seen to be nobody's."""
 
     id: str
     zone: str

@@ -155,6 +155,11 @@ class Gap:
     action: str | None = None
 
 
+def unread(errors: Iterable[Mapping[str, Any]]) -> str:
+    """What is said where nothing at all could be read: each reason once."""
+    return "nothing could be read: " + "; ".join(dict.fromkeys(error["message"] for error in errors))
+
+
 def told(gaps: Iterable[Gap]) -> list[dict[str, Any]]:
     """The gaps as they are returned, by region: a region that does not answer, or rejects the credentials, is one of them,
     however many services were asked."""

@@ -17,7 +17,8 @@ MOST_POOLS = 40
 
 
 def costs_of(costs: Mapping[str, Any], watch: Mapping[str, Any], waste: Mapping[str, Any] | None, today: str) -> dict[str, Any]:
-    """The part ``costs``, of what cost_info by day, cost_watch and waste_info returned; ``today`` in UTC. What was saved is not in it."""
+    """The part ``costs``, of what cost_info by day, cost_watch and waste_info returned; ``today`` in UTC. What was saved is not in it.
+    Nor is ``waste``, where it is ``None``: it could not be looked for."""
     rows = [{**row, "purchase": purchase_of(row.get("purchase"))} for row in costs["rows"]]
     forecast = watch["forecast"]
     return {
@@ -35,19 +36,8 @@ def costs_of(costs: Mapping[str, Any], watch: Mapping[str, Any], waste: Mapping[
         },
         "budgets": [budget_of(one) for one in watch["budgets"]],
         "anomalies": [anomaly_of(one) for one in watch["anomalies"]],
-        "waste": [
-            {
-                "kind": one["kind"],
-                "id": one["resource"],
-                "region": one["region"],
-                "app": one["app"],
-                "usd_per_month": one["usd_month"],
-                "why": "; ".join(one["reasons"]),
-                "remedy": one["command"],
-            }
-            for one in (waste or {}).get("findings", ())
-        ],
         "warnings": [*filter(None, (costs["reason"],)), *costs["notes"]],
+        **({} if waste is None else {"waste": [finding_of(one) for one in waste["findings"]]}),
     }
 
 
@@ -93,6 +83,19 @@ def budget_of(one: Mapping[str, Any]) -> dict[str, Any]:
         "share": one["spent_percent"] / 100,
         "forecast_share": None if expected is None else expected / one["budget_usd"],
         "crossed": [] if one["crossed_percent"] is None else [one["crossed_percent"] / 100],
+    }
+
+
+def finding_of(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Something that is paid for and not used."""
+    return {
+        "kind": one["kind"],
+        "id": one["resource"],
+        "region": one["region"],
+        "app": one["app"],
+        "usd_per_month": one["usd_month"],
+        "why": "; ".join(one["reasons"]),
+        "remedy": one["command"],
     }
 
 

@@ -127,6 +127,9 @@ mkdir -p {DISKS}
 mountpoint -q {DISKS} || mount -t tmpfs -o size=90% disks {DISKS}
 """
 
+BOOTED = "running in system mode"
+"""What systemd says first: the kernel has started, so what goes wrong from then on is no matter of the machine."""
+
 
 def _docker(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", *command], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -148,7 +151,10 @@ def systemd_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         while not (folder / "ready").exists():
             running = _docker("inspect", "--format={{.State.Running}}", NAME).stdout.strip() == "true"
             if not running:
-                pytest.skip(f"User-mode Linux does not start here: {_docker('logs', '--tail=5', NAME).stdout}")
+                said = _docker("logs", NAME).stdout
+                if BOOTED in said:
+                    pytest.fail(f"the host stopped while it booted:\n{said}")
+                pytest.skip(f"User-mode Linux does not start here, for the machine forbids it: {said[-500:]}")
             if time.monotonic() > until:
                 pytest.fail(f"the host does not boot:\n{_docker('logs', '--tail=50', NAME).stdout}")
             time.sleep(0.2)

@@ -61,11 +61,12 @@ def test_the_page_has_every_part(web: Project, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_missing_and_the_rest_is_there(web: Project) -> None:
-    denied = [("ce", "GetCostAndUsage"), ("ec2", "DescribeVolumes"), ("cloudtrail", "LookupEvents")]
+    denied = [("ce", "GetCostAndUsage"), ("ec2", "DescribeAddresses"), ("ec2", "DescribeVolumes"), ("cloudtrail", "LookupEvents")]
     web.sandbox.post("/sandbox/faults", rules=[{"service": name, "operation": call, "kind": "denied"} for name, call in denied])
     made = written(web, costs={"source": "billed"})
     words = json.dumps(made["errors"])
     assert "costs" not in made and "volumes" not in made and made["instances"] and made["market"]["pools"] and made["activity"]
+    assert any(error["what"] == "waste" and "ec2:DescribeAddresses" in error["message"] for error in made["errors"])
     for action in ("ce:GetCostAndUsage", "ec2:DescribeVolumes", "cloudtrail:LookupEvents"):
         assert action in words
     assert {"costs", "volumes"} <= {error["what"] for error in made["errors"]}

@@ -227,7 +227,7 @@ function costs(route) {
     (found.budgets || []).length ? h("div", { class: "cards" }, found.budgets.map((one) => h("article", { class: "card" }, h("div", { class: "head" }, h("h3", {}, String(one.app ?? "all")), one.share >= 1 ? badge("used up", "bad") : one.forecast_share >= 1 ? badge("will not last", "warn") : badge("within", "good")), bar2(one), h("p", { class: "soft" }, `${money(one.spent_usd)} of ${money(one.monthly_usd)} this month; by forecast ${share(one.forecast_share)} at its end.`)))) : empty("There are no budgets."),
     h("h2", {}, "Unusual days"),
     (found.anomalies || []).length ? h("ul", { class: "card" }, found.anomalies.map((one) => h("li", {}, `${one.day}: ${money(one.usd)} instead of ${money(one.expected_usd)}. ${one.text || Object.values(one.cause || {}).filter(Boolean).join(", ")}`))) : empty("No day was unusual."),
-    h("h2", {}, "Waste"), wasteTable(found.waste || []),
+    h("h2", {}, "Waste"), found.waste ? wasteTable(found.waste) : missing("waste", "What is wasted is"),
   ];
 }
 

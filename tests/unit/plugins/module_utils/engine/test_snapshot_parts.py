@@ -47,7 +47,9 @@ def test_what_was_saved_is_that_of_the_fleets_and_comes_with_the_costs():
 
 def test_a_month_that_begins_has_no_forecast():
     part = costs_of({**COSTS, "rows": []}, {"budgets": [], "forecast": None, "anomalies": []}, None, "2026-01-31")
-    assert (part["forecast"], part["today_usd"], part["waste"]) == (None, 0.0, [])
+    assert (part["forecast"], part["today_usd"]) == (None, 0.0)
+    assert "waste" not in part, "it could not be looked for"
+    assert costs_of(COSTS, WATCH, {"findings": []}, "2026-01-31")["waste"] == []
 
 
 @pytest.mark.parametrize(
