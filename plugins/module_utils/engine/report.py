@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.spot.platform.plugins.module_utils.engine.activities import AUTOSCALING
+
 REGION_KEYS = (
     "region",
     "group",
@@ -37,7 +39,7 @@ def compose(
 ) -> dict[str, Any]:
     """The report of ``estate_info``'s fleets and of activity events.
 
-    ``events`` has the activity and what the groups did by themselves (`scaling_events`), newest first. ``apps`` has
+    ``events`` has the activity and what the groups did by themselves (`with_scaling`), newest first. ``apps`` has
     one entry an application, each with one entry a region; ``cost`` sums the regions' dollars over their common
     basis; ``errors`` says what could not be seen. ``generated_at`` is RFC 3339.
     """
@@ -48,10 +50,18 @@ def compose(
     return {
         "generated_at": generated_at,
         "apps": [{"name": name, "regions": regions} for name, regions in apps.items()],
-        "events": sorted([*events, *scaling_events(fleets)], key=lambda event: str(event.get("time", "")), reverse=True),
+        "events": sorted(with_scaling(events, fleets), key=lambda event: str(event.get("time", "")), reverse=True),
         "cost": total_cost([fleet["cost"] for fleet in fleets if fleet.get("cost")]),
         "errors": list(errors),
     }
+
+
+def with_scaling(events: Iterable[Mapping[str, Any]], fleets: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """``events`` with what the groups did by themselves, unless they tell of that already, as those of activity_info do."""
+    told = [dict(event) for event in events]
+    if any(event.get("source") == AUTOSCALING for event in told):
+        return told
+    return [*told, *({**event, "source": AUTOSCALING} for event in scaling_events(fleets))]
 
 
 def scaling_events(fleets: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

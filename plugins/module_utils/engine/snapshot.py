@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.spot.platform.plugins.module_utils.engine.report import scaling_events
+from ansible_collections.spot.platform.plugins.module_utils.engine.report import with_scaling
 from ansible_collections.spot.platform.plugins.module_utils.engine.snapshot_parts import saved_of
 
 PARTS = (
@@ -38,8 +38,8 @@ def compose(
     """The snapshot of what was observed.
 
     ``parts`` has those of ``PARTS`` that are known, ``errors``, ``regions`` and ``actions``; ``events`` is the activity in any order, to
-    which comes what the groups did by themselves. The newest ``events_max`` stay, the newest last; where some went, ``truncated`` says how
-    many there were.
+    which comes what the groups did by themselves (`with_scaling`). The newest ``events_max`` stay, the newest last; where some went,
+    ``truncated`` says how many there were.
     """
     fleets = [fleet for fleet in parts.get("fleets") or () if isinstance(fleet, Mapping)]
     known = {name: parts[name] for name in PARTS if parts.get(name) is not None}
@@ -47,9 +47,7 @@ def compose(
         known["fleets"] = [{key: value for key, value in fleet.items() if key != "activities"} for fleet in fleets]
     if "costs" in known:
         known["costs"] = {**saved_of(fleets), **known["costs"]}
-    happened = [{"source": "platform", **event} for event in events] + [
-        {"source": "autoscaling", **event} for event in scaling_events(fleets)
-    ]
+    happened = [{"source": "platform", **event} for event in with_scaling(events, fleets)]
     unique = {str(event.get("id") or number): event for number, event in enumerate(happened)}
     ordered = sorted(unique.values(), key=lambda event: (str(event.get("time", "")), str(event.get("id", ""))))
     kept = ordered[-events_max:] if events_max else []

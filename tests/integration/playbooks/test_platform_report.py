@@ -57,6 +57,7 @@ def test_the_page_has_every_part(web: Project, tmp_path: Path) -> None:
     assert held and all(pool["price"] > 0 for pool in held)
     assert {one["instance"] for one in made["volumes"]} <= running and made["quotas"]
     kinds = {event["kind"]: event for event in made["activity"]}
+    assert "capacity.launched" in kinds and "scaling.launched" not in kinds, "what a group did is told once"
     assert kinds["capacity.fallback"]["actor"] == "jane" and {event["source"] for event in made["activity"]} >= {"platform", "autoscaling"}
 
 

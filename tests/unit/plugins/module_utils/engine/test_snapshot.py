@@ -55,6 +55,9 @@ def test_what_groups_did_by_themselves_is_activity_of_another_source():
         ("autoscaling", "scaling.launched"),
     ]
     assert "activities" not in made["fleets"][0]
+    merged = [{**event(1), "source": "platform"}, {**event(2), "source": "autoscaling", "kind": "capacity.launched"}]
+    told = compose({"fleets": [fleet(activities=[did])]}, merged, NOW)["activity"]
+    assert [one["kind"] for one in told] == ["capacity.fallback", "capacity.launched"], "activity_info tells of it, and it is told once"
 
 
 def test_a_source_that_an_event_has_stays():
