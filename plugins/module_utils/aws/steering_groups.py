@@ -50,16 +50,13 @@ def orders(one: Steered, decision: Decision, places: Sequence[Place]) -> list[Or
         weight = one.weights.get(place.instance_type, 0)
         subnets = {zone: subnet for zone, subnet in one.subnets.items() if place.zone in (None, zone)}
         units = min(missing, place.count * weight)
-        if units > 0 and subnets and decision.rooms is None:
+        if units > 0 and subnets and decision.rooms is None:  # what is paid for elsewhere has no data
             found.append(Order(None, units, {place.instance_type: weight}, subnets, paid=True))
             missing -= units
-    for zone, count in sorted(decision.rooms.zones.items()) if decision.rooms else ():
-        units = min(missing, count)
-        if units > 0 and zone in one.subnets:
-            found.append(Order(None, units, one.weights, {zone: one.subnets[zone]}))
-            missing -= units
-    if missing and (decision.rooms is None or decision.rooms.anywhere):
-        found.append(Order(None, missing, one.weights, one.subnets))
+    shares = [(None, missing)] if decision.rooms is None else decision.rooms.split(missing, one.subnets)
+    for zone, units in shares:
+        if units:
+            found.append(Order(None, units, one.weights, one.subnets if zone is None else {zone: one.subnets[zone]}))
     return found
 
 

@@ -47,6 +47,16 @@ class Rooms:
         """How many may be launched in a zone."""
         return self.zones.get(zone, 0) + self.anywhere
 
+    def split(self, count: int, zones: Iterable[str]) -> list[tuple[str | None, int]]:
+        """How many of ``count`` to launch in which of the ``zones`` that there are, ``None`` for any of them."""
+        found: list[tuple[str | None, int]] = []
+        for zone in sorted(zones):
+            here = min(count, self.zones.get(zone, 0))
+            found += [(zone, here)] if here else []
+            count -= here
+        anywhere = min(count, self.anywhere)
+        return [*found, (None, anywhere)] if anywhere else found
+
     def taken(self, zone: str, count: int) -> Rooms:
         """With ``count`` launched in a zone."""
         own = min(count, self.zones.get(zone, 0))
