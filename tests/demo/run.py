@@ -208,11 +208,17 @@ def drought(demo: Demo) -> None:
         for pool in after["pools"]:
             if pool["lifecycle"] == "spot":
                 zones[pool["zone"]] = zones.get(pool["zone"], 0) + pool["capacity"]
-        zone = max(zones, key=lambda name: (zones[name], name))
-        print(f"  No pool of {HIT} has room for another Spot Instance, and {zone} takes back what it lent.")
+        # Young pools have spares beside them: as many zones go as it takes to be short, mostly one.
+        taken, left = [], after["serving"]
+        for zone in sorted(zones, key=lambda name: (-zones[name], name)):
+            if left >= after["target"]:
+                taken.append(zone)
+                left -= zones[zone]
+        print(f"  No pool of {HIT} has room for another Spot Instance, and what {' and '.join(taken)} lent is taken back.")
         demo.control("capacity", region=HIT, room=0, interrupt=False)
-        demo.control("capacity", region=HIT, zone=zone, room=0)
-        demo.pass_time(300, "the zone's Spot Instances end, and the group finds no other")
+        for zone in taken:
+            demo.control("capacity", region=HIT, zone=zone, room=0)
+        demo.pass_time(300, "its Spot Instances end, and the group finds no other")
         short = demo.fleets()[("web", HIT)]
         expect(short["serving"] < short["target"], "web is short: an Auto Scaling group alone has no fallback", short)
         demo.playbook("capacity_reconcile")
