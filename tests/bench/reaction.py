@@ -88,7 +88,10 @@ def main() -> None:
         listener = storm.Listener(world, Path(folder))
         listener.start("health", spot_webhook_secret=SECRET, spot_webhook_port=port)
         try:
-            for instance in sorted(world.members(REGION))[: options.times + 1]:
+            told: set[str] = set()
+            while len(found) <= options.times:
+                instance = min(set(world.members(REGION)) - told)  # those that are there: the group ends some that were replaced
+                told.add(instance)
                 found.append(once(world, listener, port, instance))
                 done = listener.words().count("PLAY RECAP")
                 while listener.words().count("PLAY RECAP") == done and len(found) > done:
