@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -120,3 +121,34 @@ def test_an_owner_is_welcomed_once_with_the_address(project: Project) -> None:
 
     assert len(project.sandbox.get("/sandbox/mail")["mails"]) == 1
     assert not list((project.directory / "state" / "spool").glob("*/*"))
+
+
+def test_an_owner_is_welcomed_though_the_run_that_made_the_group_was_killed(project: Project) -> None:
+    project.app(WEB)
+    events = project.directory / "events.jsonl"
+    environment = {
+        **os.environ,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": project.sandbox.url,
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "SPOT_ACTIVITY_FILE": str(events),
+    }
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(project.directory / "targets.spot.yml")]
+    killed = subprocess.Popen(
+        [*command, "spot.platform.app_onboard"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    for line in killed.stdout or ():
+        if line.startswith("TASK [spot.platform.app : Tell that the application was onboarded]"):
+            os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert project.sandbox.client("autoscaling", REGION).describe_auto_scaling_groups()["AutoScalingGroups"]
+    told = [json.loads(line)["kind"] for line in events.read_text(encoding="utf-8").splitlines()]
+    assert "capacity.created" in told
+
+    onboard(project, environment)
+    onboard(project, environment)
+
+    told += [json.loads(line)["kind"] for line in events.read_text(encoding="utf-8").splitlines()[len(told) :]]
+    assert told.count("app.onboarded") in (1, 2), "the killed run may have told it, and not remembered that"
+    assert told[-1] != "app.onboarded"
