@@ -160,6 +160,13 @@ class Mailbox:
             ]
             self.client.send_message_batch(QueueUrl=self.url, Entries=entries)
 
+    def redrive(self) -> None:
+        """Move the dead letters back, as StartMessageMoveTask does, which moto has not: they are new messages."""
+        while found := self.client.receive_message(QueueUrl=self.dead, MaxNumberOfMessages=10).get("Messages"):
+            for one in found:
+                self.send(one["Body"])
+                self.client.delete_message(QueueUrl=self.dead, ReceiptHandle=one["ReceiptHandle"])
+
     def left(self, url: str | None = None) -> int:
         """Messages that are there, hidden or not."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

@@ -134,7 +134,15 @@ def test_what_nobody_can_handle_comes_to_the_dead_letters_of_its_queue(fresh, tm
                 await asyncio.sleep(0.5)
             rules.take()
             assert sum(one["kind"] == "spot.interruption" for one in rules.batches) == 2
-        assert await left(box) == 0
+
+            box.redrive()
+            end = time.monotonic() + 30
+            while await left(box):
+                assert time.monotonic() < end, "what was moved back is not offered"
+                rules.handle()
+                await asyncio.sleep(0.1)
+            assert sum(one["kind"] == "spot.interruption" for one in rules.batches) > 2
+        assert (await left(box), await left(box, box.dead)) == (0, 0)
 
     asyncio.run(work())
     assert "2 events of kind spot.interruption were not handled in 2 attempts" in caplog.text

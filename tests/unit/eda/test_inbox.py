@@ -214,9 +214,23 @@ def test_who_brings_a_dead_event_keeps_it_and_it_is_never_forgotten(inbox):
     inbox.add([Arrival(event("a"), "h1")], NOW)
     inbox.give_back(inbox.take(NOW, 0, 10, 10)[0].id, NOW, 1)
     assert inbox.handles() == []
-    assert inbox.add([Arrival(event("a"), "h2")], NOW) == []
-    assert inbox.add([Arrival(event("a"), "h3"), Arrival(event("b"))], NOW + 10 * REMEMBER_SECONDS) == []
+    assert inbox.add([Arrival(event("a"), "h2", again=True)], NOW) == []
+    assert inbox.add([Arrival(event("a"), "h3", again=True), Arrival(event("b"))], NOW + 10 * REMEMBER_SECONDS) == []
     assert [one["id"] for one in inbox.dead()] == ["a"]
+
+
+def test_a_dead_event_that_is_sent_anew_is_offered_again_as_often(inbox):
+    inbox.add([Arrival(event("a"), "h1")], NOW)
+    inbox.give_back(inbox.take(NOW, 0, 10, 10)[0].id, NOW, 1)
+    assert inbox.add([Arrival(event("a"), "h2")], NOW + 10) == []
+    assert inbox.dead() == [] and inbox.take(NOW + 10, 5, 10, 10) == [], "it waits for others like any other"
+    for attempt in (1, 2):
+        (batch,) = inbox.take(NOW + 20, 5, 10, 10)
+        assert batch.attempt == attempt
+        assert len(inbox.give_back(batch.id, NOW, 2)) == attempt - 1
+    assert inbox.add([Arrival(event("a"), "h3")], NOW + 30) == []
+    (batch,) = inbox.take(NOW + 40, 5, 10, 10)
+    assert sorted(inbox.finish(batch.id, NOW + 40)) == ["h1", "h2", "h3"]
 
 
 def test_a_message_with_several_events_is_settled_with_its_last(inbox):
@@ -240,7 +254,7 @@ def test_a_message_with_a_dead_event_is_not_settled_with_the_others(inbox):
     one, other = inbox.take(NOW, 0, 10, 10)
     inbox.give_back(one.id, NOW, 1)
     assert inbox.finish(other.id, NOW) == []
-    assert inbox.add([Arrival(event("a", "k.a"), "h2"), Arrival(event("b", "k.b"), "h2")], NOW) == []
+    assert inbox.add([Arrival(event("a", "k.a"), "h2", again=True), Arrival(event("b", "k.b"), "h2", again=True)], NOW) == []
 
 
 def test_a_batch_is_done_once(inbox):

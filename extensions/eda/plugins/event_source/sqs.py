@@ -88,6 +88,8 @@ log = logging.getLogger("spot.platform.events")
 
 BATCH = 10
 """Messages of one call, SQS's most."""
+COUNT = "ApproximateReceiveCount"
+"""Of a message: one that is moved back from the dead letters is a new message, and counted from 1 again."""
 CALLS = 4
 """Calls at once that delete messages and keep them hidden."""
 FIRST_PAUSE, TOLD_PAUSE, LONGEST_PAUSE = 0.05, 0.5, 30.0
@@ -110,7 +112,11 @@ class Queue:
     def receive(self) -> list[dict[str, str]]:
         """Wait for messages."""
         answer = self.receiver.receive_message(
-            QueueUrl=self.url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=self.wait, VisibilityTimeout=self.visibility
+            QueueUrl=self.url,
+            MaxNumberOfMessages=BATCH,
+            WaitTimeSeconds=self.wait,
+            VisibilityTimeout=self.visibility,
+            AttributeNames=[COUNT],
         )
         return list(answer.get("Messages", ()))
 
@@ -207,7 +213,8 @@ class Queues:
                 await asyncio.sleep(TOLD_PAUSE)  # it did not wait as it was asked to
             elif messages:
                 handles = [f"{queue.source} {one['ReceiptHandle']}" for one in messages]
-                await self.source.receive([(one["Body"], one["MessageId"]) for one in messages], queue.source, handles)
+                again = {name for name, one in zip(handles, messages) if int(one.get("Attributes", {}).get(COUNT, 1)) > 1}
+                await self.source.receive([(one["Body"], one["MessageId"]) for one in messages], queue.source, handles, again)
 
     async def prolong(self) -> None:
         """Keep hidden what is being handled, or waits for it."""

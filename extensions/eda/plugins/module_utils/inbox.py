@@ -5,7 +5,7 @@
 
 An event is taken in once: whoever sends it again, or sends another word of the same thing, changes nothing. Events of one kind
 that arrived together leave together, as a batch. A batch that nobody reports handled is offered again, and after some attempts
-it is among the dead, where a person finds it.
+it is among the dead, where a person finds it, until somebody sends it anew.
 """
 
 from __future__ import annotations
@@ -45,10 +45,12 @@ CREATE INDEX IF NOT EXISTS handles_by_handle ON handles (handle);
 
 @dataclass(frozen=True)
 class Arrival:
-    """An event with the ``handle`` by which whoever brought it is told that it was handled."""
+    """An event with the ``handle`` by which whoever brought it is told that it was handled. ``again``: it is the same message as
+    before, which its queue delivers once more, and not one that somebody sent."""
 
     envelope: Envelope
     handle: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,17 +130,24 @@ class Inbox:
         with self._transaction():
             self._db.execute("DELETE FROM events WHERE done < ? AND dead = 0", (now - REMEMBER_SECONDS,))
             for one in arrivals:
-                key = self._add(one.envelope, now)
+                key = self._add(one, now)
                 if one.handle:
                     told[one.handle] = None
                     if key:
                         self._db.execute("INSERT OR IGNORE INTO handles VALUES (?, ?)", (key, one.handle))
             return self._settled(told)
 
-    def _add(self, envelope: Envelope, now: float) -> str | None:
+    def _add(self, arrival: Arrival, now: float) -> str | None:
         """The key of the event, if whoever brought it is to wait for it."""
+        envelope = arrival.envelope
         key = key_of(envelope)
         known = self._db.execute("SELECT done, dead FROM events WHERE key = ?", (key,)).fetchone()
+        if known and known[1] and not arrival.again:  # moved back from the dead letters, or told anew
+            self._db.execute(
+                "UPDATE events SET done = NULL, dead = 0, batch = NULL, offered = 0, attempts = 0, received = ?, body = ? WHERE key = ?",
+                (now, json.dumps(envelope), key),
+            )
+            return key
         if known:
             return key if known[0] is None or known[1] else None  # who brings a dead one keeps it, for its own dead letters
         if envelope["kind"] == REBALANCE and len(envelope["ids"]) == 1:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -67,16 +67,18 @@ class Source:
             given.get(FEEDBACK),
         )
 
-    async def receive(self, messages: Iterable[tuple[Any, str]], source: str, handles: Sequence[str | None] = (None,)) -> None:
+    async def receive(
+        self, messages: Iterable[tuple[Any, str]], source: str, handles: Sequence[str | None] = (None,), again: Collection[str] = ()
+    ) -> None:
         """Take in messages, each with its id, for events that have none, and its handle. When it returns, they are kept, or
-        were known. ``source``: where they are from."""
+        were known. ``source``: where they are from. ``again``: the handles of messages that were delivered before."""
         arrivals, settled = [], []
         for (message, name), handle in zip(messages, handles):
             told = envelopes(message, source, now_text(), self.options["environment"] or "", name)
             wanted = [one for one in told if any(fnmatchcase(one["kind"], kind) for kind in self.options["kinds"])]
             if not wanted and handle:
                 settled.append(handle)
-            arrivals += [Arrival(one, handle) for one in wanted]
+            arrivals += [Arrival(one, handle, handle in again) for one in wanted]
         settled += self.inbox.add(arrivals, time.time())
         if settled:
             await self._settle(settled)
