@@ -30,6 +30,7 @@ from ansible_collections.spot.platform.plugins.module_utils.sinks import (  # no
 
 from tests.bench import storm  # noqa: E402 - as above
 from tests.bench.common import ask, calls, record, sandbox  # noqa: E402 - as above
+from tests.integration.eda.conftest import Listener  # noqa: E402 - as above
 
 GOAL = 4.0
 """Seconds, the median."""
@@ -48,7 +49,7 @@ def post(port: int, instance: str) -> None:
         answer.read()
 
 
-def once(world: storm.World, listener: storm.Listener, port: int, instance: str) -> dict[str, float]:
+def once(world: storm.World, listener: Listener, port: int, instance: str) -> dict[str, float]:
     """The seconds of each leg."""
     known = len(OFFERED.findall(listener.words()))
     ask(world.url, "/sandbox/calls/reset", all=True)
@@ -85,8 +86,8 @@ def main() -> None:
     with sandbox("--regions", ",".join(storm.REGIONS)) as url, tempfile.TemporaryDirectory() as folder:
         world = storm.World(url)
         world.build(100)
-        listener = storm.Listener(world, Path(folder))
-        listener.start("health", spot_webhook_secret=SECRET, spot_webhook_port=port)
+        listener = storm.listener_of(world, Path(folder))
+        listener.start("spot.platform.health", spot_webhook_secret=SECRET, spot_webhook_port=port)
         try:
             told: set[str] = set()
             while len(found) <= options.times:

@@ -12,10 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,18 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import yaml
 from botocore.config import Config
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
 
-from tests.bench.common import (  # noqa: E402 - the repository's root has to be on the path first
-    ROOT,
-    ask,
-    clean_environment,
-    record,
-    sandbox,
-)
+from tests.bench.common import ask, clean_environment, record, sandbox  # noqa: E402 - the paths above have to be set first
+from tests.integration.eda.conftest import Listener  # noqa: E402 - as above
 
 REGIONS = ("us-east-1", "eu-west-1", "us-west-2", "ap-south-1")
 ENVIRONMENT, APP = "bench", "web"
@@ -56,6 +48,7 @@ class World:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.env = {key: value for key, value in clean_environment(url).items() if key.startswith("AWS_")}
         self._clients: dict[tuple[str, str], Any] = {}
 
     def client(self, service: str, region: str) -> Any:
@@ -150,84 +143,22 @@ class World:
         )
 
 
-class Listener:
-    """ansible-rulebook, as the role event_listener starts it."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        self.world, self.folder = world, folder
-        self.log, self.activity = folder / "rulebook.log", folder / "activity.jsonl"
-        inventory = folder / "inventory"
-        for name in ("apps", "group_vars"):
-            (inventory / name).mkdir(parents=True)
-        manifest = {
+def listener_of(world: World, folder: Path) -> Listener:
+    """ansible-rulebook, as the role event_listener starts it, with the application's manifest."""
+    made = Listener(world, folder, sys.executable, ENVIRONMENT)
+    made.app(
+        {
             "name": APP, "owner": "owner@example.com", "regions": list(REGIONS),
             "capacity": {"unit": "instances", "min": 1, "max": 10, "instance_types": list(TYPES)},
             "runtime": {"kind": "systemd", "command": "/usr/bin/sleep infinity"},
-        }  # fmt: skip
-        keys = {"endpoint_url": world.url, "access_key": "sandbox", "secret_key": "sandbox-is-no-secret"}
-        for name, content in (
-            ("inventory/targets.spot.yml", {"plugin": "spot.platform.targets", "environment": ENVIRONMENT}),
-            ("inventory/group_vars/all.yml", {"spot_aws": keys}),
-            (f"inventory/apps/{APP}.yml", manifest),
-            (
-                "vars.yml",
-                {
-                    "spot_endpoint_url": world.url,
-                    "spot_environment": ENVIRONMENT,
-                    "spot_inbox": str(folder / "inbox"),
-                    "spot_queues": [{"name": QUEUE, "region": region} for region in REGIONS],
-                },
-            ),
-        ):
-            (folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
-        self.process: subprocess.Popen[bytes] | None = None
+        }
+    )  # fmt: skip
+    return made
 
-    def start(self, rulebook: str = "spot", **variables: Any) -> None:
-        """Begin to listen; returns when it does."""
-        if variables:
-            given = yaml.safe_load((self.folder / "vars.yml").read_text(encoding="utf-8"))
-            (self.folder / "vars.yml").write_text(yaml.safe_dump(given | variables), encoding="utf-8")
-        binaries = Path(sys.executable).parent
-        before = self.words().count("Waiting for events")
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    str(binaries / "ansible-rulebook"),
-                    *("--rulebook", f"spot.platform.{rulebook}", "-i", str(self.folder / "inventory")),
-                    *("--vars", str(self.folder / "vars.yml"), "-v"),
-                ],
-                cwd=ROOT,
-                env={
-                    **clean_environment(self.world.url),
-                    "PATH": f"{binaries}:{os.environ['PATH']}",
-                    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
-                    "ANSIBLE_CALLBACKS_ENABLED": "spot.platform.activity",
-                    "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-                    "SPOT_ACTIVITY_FILE": str(self.activity),
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        while self.words().count("Waiting for events") == before:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"ansible-rulebook ended: {self.words()[-2000:]}")
-            time.sleep(0.2)
 
-    def words(self) -> str:
-        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
-
-    def kill(self) -> None:
-        """With the playbooks that it runs."""
-        if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def events(self) -> list[dict[str, Any]]:
-        lines = self.activity.read_text(encoding="utf-8").splitlines() if self.activity.exists() else []
-        return [json.loads(line) for line in lines]
+def listen(listener: Listener) -> None:
+    """Begin to listen to the queues."""
+    listener.start("spot.platform.spot", spot_queues=[{"name": QUEUE, "region": region} for region in REGIONS])
 
 
 def storm(instances: int, how: str) -> dict[str, Any]:
@@ -235,8 +166,8 @@ def storm(instances: int, how: str) -> dict[str, Any]:
     with sandbox("--regions", ",".join(REGIONS)) as url, tempfile.TemporaryDirectory() as name:
         world, folder = World(url), Path(name)
         world.build(instances // len(REGIONS) * 6 // 5)
-        listener = Listener(world, folder)
-        listener.start()
+        listener = listener_of(world, folder)
+        listen(listener)
         try:
             return _storm(world, listener, instances // len(REGIONS), how)
         finally:
@@ -252,7 +183,7 @@ def _storm(world: World, listener: Listener, count: int, how: str) -> dict[str, 
     began = time.monotonic()
     removed: dict[str, dict[str, float]] = {region: {} for region in REGIONS}
     asked: dict[str, list[float]] = {region: [] for region in REGIONS}
-    killer = threading.Timer(AFTER_KILL, lambda: (listener.kill(), listener.start()))
+    killer = threading.Timer(AFTER_KILL, lambda: (listener.kill(), listen(listener)))
     if how == "killed":
         killer.start()
     looking = World(world.url)  # its calls are struck by faults too, and tried again
@@ -278,7 +209,7 @@ def _storm(world: World, listener: Listener, count: int, how: str) -> dict[str, 
     deadline = time.monotonic() + 240  # until all drained, or it would not be seen that a thing was done twice
     while time.monotonic() < deadline and any(_left(world, region) for region in REGIONS):
         time.sleep(0.5)
-    told = Counter(one for event in listener.events() if event["kind"] == "interruption.handled" for one in event["after"]["ids"])
+    told = Counter(one for event in listener.activity("interruption.handled") for one in event["after"]["ids"])
     surplus = {r: world.launched(r, known[r]) - len(victims[r]) for r in REGIONS}
     return {
         "instances": sum(map(len, victims.values())),

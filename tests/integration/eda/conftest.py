@@ -53,13 +53,13 @@ class Listener:
     """An ansible-rulebook with a rulebook of ours, and an inventory for the sandbox, whose modules run in ``interpreter``.
     ``folder`` keeps its inbox from one run to the next."""
 
-    def __init__(self, sandbox: Any, folder: Path, interpreter: str) -> None:
-        self.sandbox, self.folder = sandbox, folder
+    def __init__(self, sandbox: Any, folder: Path, interpreter: str, environment: str = ENVIRONMENT) -> None:
+        self.sandbox, self.folder, self.environment = sandbox, folder, environment
         self.inventory = folder / "inventory"
         (self.inventory / "apps").mkdir(parents=True)
         (self.inventory / "group_vars").mkdir()
         (self.inventory / "host_vars").mkdir()
-        self._write("inventory/targets.spot.yml", {"plugin": "spot.platform.targets", "environment": ENVIRONMENT})
+        self._write("inventory/targets.spot.yml", {"plugin": "spot.platform.targets", "environment": environment})
         keys = {"access_key": sandbox.env["AWS_ACCESS_KEY_ID"], "secret_key": sandbox.env["AWS_SECRET_ACCESS_KEY"]}
         self._write("inventory/group_vars/all.yml", {"spot_aws": {"endpoint_url": sandbox.url, **keys}})
         self._write("inventory/host_vars/localhost.yml", {"ansible_python_interpreter": interpreter})
@@ -75,7 +75,7 @@ class Listener:
 
     def start(self, rulebook: str, **variables: Any) -> None:
         """Begin to listen; returns when it does."""
-        self._write("vars.yml", {"spot_endpoint_url": self.sandbox.url, "spot_environment": ENVIRONMENT, "spot_inbox": str(self.folder / "inbox"), **variables})
+        self._write("vars.yml", {"spot_endpoint_url": self.sandbox.url, "spot_environment": self.environment, "spot_inbox": str(self.folder / "inbox"), **variables})
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ANSIBLE_"))}
         before = self.log.read_text(encoding="utf-8").count(READY) if self.log.exists() else 0
         with self.log.open("ab") as log:
