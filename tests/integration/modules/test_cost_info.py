@@ -256,17 +256,22 @@ def test_an_application_without_costs_is_refused_with_those_that_have_some(fresh
 
 @pytest.fixture
 def ran(fresh):
-    """Four hours of instances in two regions, Spot and On-Demand, of two applications; the list prices by (region, type)."""
-    fresh.post("/sandbox/clock", advance=86400 - fresh.get("/sandbox/clock")["epoch"] % 86400, speed=0)
+    """Hours of instances in two regions, Spot and On-Demand, of two applications, all on the day of the module; each with its price On-Demand."""
     for region, app, spot_share in (("us-east-1", "web", 0.5), ("eu-west-1", "web", 1.0), ("us-east-1", "worker", 0.0)):
         fresh.post("/sandbox/instances", region=region, count=6, app=app, environment="production", spot_share=spot_share)
-    fresh.post("/sandbox/clock", advance=4 * 3600)
+    left = 86400 - fresh.get("/sandbox/clock")["epoch"] % 86400
+    fresh.post("/sandbox/clock", advance=min(4 * 3600, left / 2), speed=0)
     fresh.post("/sandbox/costs", lines=[{"day": fresh.get("/sandbox/clock")["time"][:10], "usd": 9, "app": "web", "usage_type": "DataTransfer-Out-Bytes"}])
-    return {
+    prices = {
         (region, pool["instance_type"]): pool["on_demand_price"]
         for region in ("us-east-1", "eu-west-1")
         for pool in fresh.get("/sandbox/market", region=region)["pools"]
     }
+    history = fresh.get("/sandbox/history")
+    return [
+        {**one, "hours": (history["now"] - one["launched"]) / 3600, "price": prices[one["region"], one["instance_type"]]}
+        for one in history["instances"]
+    ]
 
 
 def test_the_same_hours_on_demand_are_those_of_the_instances_at_list_price(fresh, costs, ran):
@@ -275,12 +280,11 @@ def test_the_same_hours_on_demand_are_those_of_the_instances_at_list_price(fresh
     found = costs(**asked)
     assert (found["api_requests"], found["basis"]) == (2, "billed"), "one for the costs, one for the hours"
     told = found["equivalents"]
-    history = fresh.get("/sandbox/history")["instances"]
-    assert len(history) == 18
-    assert told["on_demand_usd"] == pytest.approx(sum(4 * ran[one["region"], one["instance_type"]] for one in history), rel=1e-3)
-    assert told["paid_usd"] == pytest.approx(sum(one["cost"] for one in history), rel=1e-3)
-    spot = sum(one["lifecycle"] == "spot" for one in history)
-    assert (told["spot_hours"], told["on_demand_hours"]) == pytest.approx((4 * spot, 4 * (18 - spot)), rel=1e-3)
+    assert len(ran) == 18
+    assert told["on_demand_usd"] == pytest.approx(sum(one["hours"] * one["price"] for one in ran), abs=1e-4)
+    assert told["paid_usd"] == pytest.approx(sum(one["cost"] for one in ran), abs=1e-4)
+    for lifecycle in ("spot", "on_demand"):
+        assert told[f"{lifecycle}_hours"] == pytest.approx(sum(one["hours"] for one in ran if one["lifecycle"] == lifecycle), abs=1e-4)
     for name in ("paid_usd", "on_demand_usd", "saved_usd"):
         assert sum(Decimal(str(row[name])) for row in told["rows"]) == Decimal(str(told[name]))
     assert {(row["app"], row["region"]) for row in told["rows"]} == {("web", "us-east-1"), ("web", "eu-west-1"), ("worker", "us-east-1")}

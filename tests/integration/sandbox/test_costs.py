@@ -82,7 +82,7 @@ def test_hours_are_told_by_usage_type_with_the_code_of_the_region(aws, costs):
     first = at_midnight(aws)
     run(aws, "web")
     run(aws, "web", spot=True)
-    for region in ("eu-west-1", "us-east-2"):
+    for region in ("eu-west-1", "us-west-2"):
         aws.sandbox.post("/sandbox/instances", region=region, count=3, app="web", environment="sandbox", spot_share=0)
     aws.advance(5 * 3600)
     only = [{"Dimensions": {"Key": key, "Values": [value]}} for key, value in (("SERVICE", COMPUTE), ("RECORD_TYPE", "Usage"))]
@@ -97,14 +97,14 @@ def test_hours_are_told_by_usage_type_with_the_code_of_the_region(aws, costs):
         sums = found.setdefault(prefix, [0.0, 0.0])
         sums[0] += float(group["Metrics"]["UsageQuantity"]["Amount"])
         sums[1] += float(group["Metrics"]["UnblendedCost"]["Amount"])
-    ran = {"BoxUsage": 1, "SpotUsage": 1, "EU-BoxUsage": 3, "USE2-BoxUsage": 3}
+    ran = {"BoxUsage": 1, "SpotUsage": 1, "EU-BoxUsage": 3, "USW2-BoxUsage": 3}
     assert {prefix: hours for prefix, (hours, _usd) in found.items()} == pytest.approx({prefix: 5 * many for prefix, many in ran.items()}, rel=0.01)
     history = aws.sandbox.get("/sandbox/history")["instances"]
     assert sum(usd for _hours, usd in found.values()) == pytest.approx(sum(one["cost"] for one in history), abs=1e-3)
     pricing = aws.sandbox.client("pricing")
-    filters = [{"Type": "TERM_MATCH", "Field": "usagetype", "Value": "USE2-BoxUsage:m5.large"}]
+    filters = [{"Type": "TERM_MATCH", "Field": "usagetype", "Value": "USW2-BoxUsage:m5.large"}]
     (product,) = pricing.get_products(ServiceCode="AmazonEC2", Filters=filters)["PriceList"]
-    assert json.loads(product)["product"]["attributes"]["regionCode"] == "us-east-2"
+    assert json.loads(product)["product"]["attributes"]["regionCode"] == "us-west-2"
 
 
 def test_what_a_commitment_covers_has_a_record_type_of_its_own(aws, costs):
