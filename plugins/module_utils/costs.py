@@ -82,7 +82,7 @@ def answer(module: Any, purse: Purse) -> dict[str, Any]:
         rows, problems = estimate(module, clients, question, now)
         notes += problems
         reason = f"{reason}; {cost_estimates.BASIS}" if reason else cost_estimates.BASIS
-        notes += [reason, *([NOT_COMPARED] if question.usage else [])]
+        notes += [reason, *([NOT_COMPARED] if question.usage and given["source"] != ESTIMATED else [])]
         still_open = sorted({day for day, _values in rows})
     check_apps(rows, given["apps"], question)
     basis = BILLED if reason is None else ESTIMATED
@@ -176,9 +176,11 @@ def on_demand(
 
     answers = side_by_side(ask, equivalents.regions_of(usage))
     compared = equivalents.compare(usage, {region: prices for region, prices, _problem in answers}, given["apps"])
-    problems = [*(problem for _region, _prices, problem in answers), equivalents.left_out(compared["rows"])]
     told = {"start": str(question.first), "end": str(question.end), "paid_basis": BILLED, "on_demand_basis": LIST_PRICE}
-    return {**compared, **told}, [text for text in problems if text]
+    problems = [problem for _region, _prices, problem in answers if problem]
+    if missing := equivalents.left_out(compared["rows"]):
+        problems.append(f"from {question.first} until {question.end}, {missing}")
+    return {**compared, **told}, problems
 
 
 def estimate(module: Any, clients: Clients, question: Question, now: datetime) -> tuple[engine.Rows, list[str]]:
