@@ -132,7 +132,7 @@ EXAMPLES = r"""
 - name: Show what each application saved
   ansible.builtin.debug:
     msg: "{{ costs.equivalents.apps | map(attribute='saved_usd') }}"
-  when: costs.equivalents
+  when: costs.equivalents is not none
 """
 
 RETURN = r"""

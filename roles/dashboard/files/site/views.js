@@ -271,7 +271,7 @@ function costChart(days, route) {
   const other = instead.reduce((all, one) => all + one, 0);
   const colours = { spot: "--spot", on_demand: "--on-demand", reserved: "--c3", savings_plan: "--c6", other: "--c8" };
   return h("div", { class: "card" },
-    h("p", {}, h("strong", {}, money(total)), ` in ${things(dates.length, "day")}`, comparable ? `; with all instances On-Demand ${money(other)}, so ${money(other - total)} saved (${share(other ? 1 - total / other : null)}).` : "; what it would have cost On-Demand is not known."),
+    h("p", {}, h("strong", {}, money(total)), ` in ${things(dates.length, "day")}`, comparable ? `; with all instances On-Demand ${money(other)}, so ${money(other - total)} of it saved (${share(other ? 1 - total / other : null)}).` : "; what it would have cost On-Demand is not known."),
     stacked({ label: `Cost by day, stacked by ${DIMENSIONS[by].toLowerCase()}, in USD`, times: dates.map((day) => Date.parse(day) / 1000), format: money, head: "Day", height: 280,
       series: named.map((name, at) => ({ name: (by === "purchase" && LIFECYCLES[name]) || name, colour: (by === "purchase" && colours[name]) || `--c${(at % 8) + 1}`, swatch: by === "purchase" && colours[name] ? { "--spot": "spot", "--on-demand": "on_demand" }[colours[name]] || colours[name].slice(2) : `c${(at % 8) + 1}`, values: values[at] })),
       lines: comparable ? [{ name: "The same On-Demand", values: instead }] : [] }));
@@ -320,7 +320,7 @@ function byDay(events) {
 /** Of which time a saving is, and what it is made of. */
 function savedWhen(costs) {
   const begin = costs.saved_since ? `since ${clock(costs.saved_since).replace(" 00:00", "")}` : "this month";
-  return `${money(costs.saved_usd)} of what instances would have cost ${begin}${costs.saved_basis ? `; ${costs.saved_basis}` : ""}`;
+  return `${money(costs.saved_usd)} on instances ${begin}${costs.saved_basis ? `; ${costs.saved_basis}` : ""}`;
 }
 
 const estimatedSince = (costs) => (costs.fallback_since ? `, since ${clock(costs.fallback_since)}, estimated` : "");
