@@ -76,7 +76,8 @@ class Purse:
             raise ValueError(
                 f"{self.asked} {'request was' if self.asked == 1 else 'requests were'} made, and at least {requests} more "
                 f"{'is' if requests == 1 else 'are'} needed, {(self.asked + requests) * engine.REQUEST_USD:.2f} USD in all, but max_usd allows "
-                f"{self.limit * engine.REQUEST_USD:.2f} USD: raise it, or ask by fewer dimensions or without equivalents; what was answered is kept in the cache"
+                f"{self.limit * engine.REQUEST_USD:.2f} USD: raise it, or ask by fewer dimensions or without equivalents; what was answered is "
+                "kept in the cache"
             )
 
     @property
