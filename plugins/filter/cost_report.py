@@ -14,7 +14,7 @@ description:
   - Puts costs, budgets, savings and waste of a month together.
 options:
   _input:
-    description: What M(spot.platform.cost_info) returned, with daily costs.
+    description: What M(spot.platform.cost_info) returned, with daily costs; with C(equivalents) the month's saving is in the report.
     type: dict
     required: true
   watch:
@@ -30,7 +30,8 @@ options:
     type: bool
     default: false
   estate:
-    description: What M(spot.platform.estate_info) returned, for the savings.
+    description:
+      - What M(spot.platform.estate_info) returned, for fallback and interrupted work and, without C(equivalents), for an estimate of the savings.
     type: dict
   waste:
     description: What M(spot.platform.waste_info) returned.
@@ -62,7 +63,7 @@ from ansible_collections.spot.platform.plugins.plugin_utils.table import aligned
 COLUMNS = ("day", "app", "service", "region", "purchase", "usd", "basis")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
-WORDS = {"Applications": 1, "Services": 1, "Purchase options": 1, "Days out of line": 2, "Waste, USD a month": 3}
+WORDS = {"Applications": 1, "Services": 1, "Purchase options": 1, engine.COMPARED: 1, "Days out of line": 2, "Waste, USD a month": 3}
 """How many columns of a table are words, which stand on the left."""
 
 

@@ -15,11 +15,12 @@ from typing import Any
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws import cost_estimates, cost_explorer
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
-from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, regions_of
+from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, regions_of, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.cost_explorer import Purse, Question, Store
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import DENIED, AwsError
+from ansible_collections.spot.platform.plugins.module_utils.aws.market import PRICING_REGION, on_demand_prices
 from ansible_collections.spot.platform.plugins.module_utils.engine import cost_queries as engine
-from ansible_collections.spot.platform.plugins.module_utils.engine import costs
+from ansible_collections.spot.platform.plugins.module_utils.engine import costs, equivalents
 from ansible_collections.spot.platform.plugins.module_utils.engine.money import UNITS, rounded, shared_out
 
 NAMES = {"type": "list", "elements": "str"}
@@ -37,12 +38,15 @@ ARGUMENTS = {
         "default": "UnblendedCost",
     },
     "source": {"type": "str", "choices": ["auto", "billed", "estimated"], "default": "auto"},
+    "equivalents": {"type": "bool", "default": False},
     "regions": NAMES,
     "max_usd": {"type": "float", "default": 0.1},
     "cache_dir": {"type": "path", "default": "~/.cache/spot.platform/costs"},
     "cache_hours": {"type": "float", "default": 6},
 }
 BILLED, ESTIMATED = "billed", "estimated"
+LIST_PRICE = "list price"
+NOT_COMPARED = "the same hours On-Demand are not known without Cost Explorer, which alone knows how long each instance ran"
 
 
 def answer(module: Any, purse: Purse) -> dict[str, Any]:
@@ -57,6 +61,7 @@ def answer(module: Any, purse: Purse) -> dict[str, Any]:
     rows: engine.Rows | None = None
     still_open: Sequence[str] = ()
     reason, notes = None, []
+    compared: dict[str, Any] | None = None
     if given["source"] != ESTIMATED:
         try:
             account = cost_explorer.account_of(clients.get("sts"))
@@ -65,6 +70,9 @@ def answer(module: Any, purse: Purse) -> dict[str, Any]:
             found = cost_explorer.ask(client, question, store, purse, now)
             rows, still_open = found.rows, found.open
             notes += untagged(client, question, rows, store, purse, now)
+            if found.usage is not None:
+                compared, problems = on_demand(clients, found.usage, question, given)
+                notes += problems
             notes += filter(None, (store.problem,))
         except AwsError as error:
             if error.code not in DENIED or given["source"] == BILLED:
@@ -74,13 +82,14 @@ def answer(module: Any, purse: Purse) -> dict[str, Any]:
         rows, problems = estimate(module, clients, question, now)
         notes += problems
         reason = f"{reason}; {cost_estimates.BASIS}" if reason else cost_estimates.BASIS
-        notes.append(reason)
+        notes += [reason, *([NOT_COMPARED] if question.usage and given["source"] != ESTIMATED else [])]
         still_open = sorted({day for day, _values in rows})
     check_apps(rows, given["apps"], question)
     basis = BILLED if reason is None else ESTIMATED
     return {
         "changed": False,
         **shown(rows, question.by, given["apps"], basis),
+        "equivalents": compared,
         "period": {"start": str(question.first), "end": str(question.end), "open": list(still_open)},
         "basis": basis,
         "reason": reason,
@@ -114,6 +123,7 @@ def question_of(given: Mapping[str, Any], now: datetime) -> Question:
         environment=given["environment"],
         accounts=tuple(sorted(set(given["accounts"]))),
         fresh=timedelta(hours=given["cache_hours"]),
+        usage=given["equivalents"],
     )
 
 
@@ -148,6 +158,29 @@ def untagged(client: Any, question: Question, rows: engine.Rows, store: Store, p
             "tags, or ce:UpdateCostAllocationTagsStatus); that takes up to a day, and the past stays without it"
         ]
     return [f"{said}; the cost allocation tag {tags.APP} is active since {since[:10]}"] if since[:10] > bare[0] else []
+
+
+def on_demand(
+    clients: Clients, usage: equivalents.Usage, question: Question, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """What the billed hours of instances would have cost On-Demand at the list prices of today, and what is missing. A region whose prices
+    cannot be read leaves its hours out."""
+    cache = Cache(given["cache_dir"], given["endpoint_url"])
+    pricing = clients.get("pricing", PRICING_REGION)
+
+    def ask(region: str) -> tuple[str, Mapping[str, float], str | None]:
+        try:
+            return region, on_demand_prices(pricing, region, cache), None
+        except AwsError as error:
+            return region, {}, f"{region}: {error}"
+
+    answers = side_by_side(ask, equivalents.regions_of(usage))
+    compared = equivalents.compare(usage, {region: prices for region, prices, _problem in answers}, given["apps"])
+    told = {"start": str(question.first), "end": str(question.end), "paid_basis": BILLED, "on_demand_basis": LIST_PRICE}
+    problems = [problem for _region, _prices, problem in answers if problem]
+    if missing := equivalents.left_out(compared["rows"]):
+        problems.append(f"from {question.first} until {question.end}, {missing}")
+    return {**compared, **told}, problems
 
 
 def estimate(module: Any, clients: Clients, question: Question, now: datetime) -> tuple[engine.Rows, list[str]]:

@@ -65,6 +65,13 @@ options:
     type: str
     choices: [auto, billed, estimated]
     default: auto
+  equivalents:
+    description:
+      - Whether to tell in RV(equivalents) what the hours of instances would have cost On-Demand, too. That takes one request more, by
+        application and usage type.
+      - Only what Cost Explorer billed is compared, not what is estimated.
+    type: bool
+    default: false
   regions:
     description: The regions to estimate in; by default that of the task.
     type: list
@@ -82,8 +89,11 @@ options:
     type: float
     default: 6
 notes:
-  - "Required IAM actions: C(ce:GetCostAndUsage), C(ce:ListCostAllocationTags), C(sts:GetCallerIdentity), and to estimate
-    C(ec2:DescribeInstances), C(ec2:DescribeSpotPriceHistory), C(ec2:DescribeVolumes), C(pricing:GetProducts)."
+  - "Required IAM actions: C(ce:GetCostAndUsage), C(ce:ListCostAllocationTags), C(sts:GetCallerIdentity), for O(equivalents)
+    C(pricing:GetProducts), and to estimate C(ec2:DescribeInstances), C(ec2:DescribeSpotPriceHistory), C(ec2:DescribeVolumes) and the same."
+  - RV(equivalents) compares what was paid for hours of Spot and On-Demand Instances on shared hardware with the list price of Linux On-Demand of
+    today. What Savings Plans or Reserved Instances cover is in neither side, nor are credits, refunds and taxes. All hours count,
+    those of an instance that stood beside the one it replaces as well.
   - RV(rows) add up to RV(total_usd), and so do all RV(totals), each to the last decimal.
 extends_documentation_fragment:
   - amazon.aws.common.modules
@@ -111,6 +121,18 @@ EXAMPLES = r"""
     granularity: month
     by: [app]
     max_usd: 0.05
+
+- name: See what the month's instances would have cost On-Demand
+  spot.platform.cost_info:
+    environment: production
+    by: [app]
+    equivalents: true
+  register: costs
+
+- name: Show what each application saved
+  ansible.builtin.debug:
+    msg: "{{ costs.equivalents.apps | map(attribute='saved_usd') }}"
+  when: costs.equivalents is not none
 """
 
 RETURN = r"""
@@ -158,6 +180,110 @@ totals:
   returned: always
   type: dict
   sample: {app: {web: 300.678901, worker: 45.0}}
+equivalents:
+  description:
+    - What the billed hours of instances would have cost On-Demand; null without O(equivalents), and where costs are estimated.
+    - Those of C(rows) that are compared add up to C(paid_usd), C(on_demand_usd) and C(saved_usd), and so do C(apps), each to the last decimal.
+  returned: always
+  type: dict
+  contains:
+    rows:
+      description: By day or month, application, region, instance type and lifecycle.
+      type: list
+      elements: dict
+      contains:
+        day:
+          description: The day, or the first day of the month.
+          type: str
+          sample: "2026-01-31"
+        app:
+          description: The application, empty for what has no tag.
+          type: str
+          sample: web
+        region:
+          description: The region; null where its billing code is not known.
+          type: str
+          sample: us-east-1
+        instance_type:
+          description: The instance type.
+          type: str
+          sample: m5.large
+        lifecycle:
+          description: C(spot) or C(on_demand).
+          type: str
+          sample: spot
+        hours:
+          description: How long instances ran, in hours.
+          type: float
+          sample: 48.0
+        paid_usd:
+          description: What was paid for them.
+          type: float
+          sample: 1.92
+        on_demand_usd:
+          description: What the same hours cost On-Demand at list price; null where that is not known.
+          type: float
+          sample: 4.608
+        saved_usd:
+          description: The difference; null where it is not known.
+          type: float
+          sample: 2.688
+        left_out:
+          description: Why the row is in none of the sums; null where it is in them.
+          type: str
+          sample: null
+    apps:
+      description: The sums of each application, with the keys of the sums below.
+      type: list
+      elements: dict
+    spot_hours:
+      description: Hours of Spot Instances.
+      type: float
+      sample: 48.0
+    on_demand_hours:
+      description: Hours of On-Demand Instances.
+      type: float
+      sample: 12.0
+    paid_usd:
+      description: What was paid for both.
+      type: float
+      sample: 3.072
+    on_demand_usd:
+      description: What all of it costs On-Demand.
+      type: float
+      sample: 5.76
+    saved_usd:
+      description: The difference.
+      type: float
+      sample: 2.688
+    saved_percent:
+      description: The saving in percent of C(on_demand_usd), to one place; null where there is nothing to compare.
+      type: float
+      sample: 46.7
+    left_out_usd:
+      description: What was paid for hours of instances whose price On-Demand is not known, which is in neither side.
+      type: float
+      sample: 0.0
+    other_usd:
+      description: What else the service has cost, such as traffic, dedicated hardware and unused capacity reservations.
+      type: float
+      sample: 0.5
+    start:
+      description: The first day.
+      type: str
+      sample: "2026-01-01"
+    end:
+      description: The first day that does not count any more.
+      type: str
+      sample: "2026-02-01"
+    paid_basis:
+      description: What C(paid_usd) is, C(billed).
+      type: str
+      sample: billed
+    on_demand_basis:
+      description: What C(on_demand_usd) is, C(list price).
+      type: str
+      sample: list price
 period:
   description: The period, C(start) and C(end), and C(open), those of its days or months whose figures may still change.
   returned: always

@@ -333,8 +333,11 @@ def costs(chance: random.Random) -> dict[str, Any]:
         "month_usd": 2094.11,
         "saved_usd": 2310.5,
         "saved_share": 0.525,
+        "saved_since": "2026-11-01T00:00:00Z",
+        "saved_basis": "billed, On-Demand at list price",
         "fallback_usd": 44.02,
         "interrupted_usd": 3.1,
+        "fallback_since": when(hours=24),
         "forecast": {"month_end_usd": 2440.0, "low_usd": 2310.0, "high_usd": 2590.0, "confidence": 0.8},
         "budgets": [
             {

@@ -404,6 +404,38 @@ def test_the_bill_is_stacked_by_day_and_a_table_has_its_figures(look, site):
     assert page.locator(".legend li").all_inner_texts() == ["EC2", "EBS", "Load balancing", "The same On-Demand"]
 
 
+def test_what_was_saved_says_of_what_and_since_when_and_each_day_has_it(look, site):
+    words = look(site).locator("main").inner_text()
+    said = "$2,310.50 on instances since 2026-11-01; billed, On-Demand at list price"
+    assert said in words
+    page = look(site, "costs?days=7&by=service&app=web")
+    words = page.locator("main").inner_text()
+    assert said in words and "since 2026-11-25 09:00, estimated" in words, "each figure says its basis and its period"
+    days = [row for row in snapshots.estate()["costs"]["days"] if row["app"] == "web"]
+    page.get_by_text("The figures as a table").click()
+    rows = page.get_by_role("region", name="as a table").locator("tbody tr")
+    page.wait_for_selector(".uplot canvas")
+    total = other = 0.0
+    for number in range(7):
+        day = rows.nth(number).locator("th").inner_text()
+        mine = [row for row in days if row["day"] == day]
+        instead = sum(row["usd"] if row["on_demand_usd"] is None else row["on_demand_usd"] for row in mine)
+        assert rows.nth(number).locator("td").last.inner_text() == f"${instead:,.2f}"
+        total += sum(row["usd"] for row in mine)
+        other += instead
+    assert f"${total:,.2f} in 7 days; with all instances On-Demand ${other:,.2f}, so ${other - total:,.2f} of it saved" in words
+
+
+def test_without_a_comparison_the_saving_of_a_day_is_not_known_and_the_estimate_says_so(look, of):
+    made = snapshots.estate()
+    bare = [{key: value for key, value in row.items() if key != "on_demand_usd"} for row in made["costs"]["days"]]
+    estimate = {"days": bare, "saved_since": snapshots.when(hours=24), "saved_basis": "estimated"}
+    page = look(of("estimated", {**made, "costs": {**made["costs"], **estimate}}), "costs")
+    words = page.locator("main").inner_text()
+    assert "what it would have cost On-Demand is not known" in words and "since 2026-11-25 09:00; estimated" in words
+    assert "The same On-Demand" not in page.locator(".legend").inner_text()
+
+
 def test_the_capacity_is_drawn_in_the_colours_of_the_scheme(look, site):
     for scheme, colour in (("light", "11,138,125"), ("dark", "47,184,168")):
         page = look(site, "app/web", scheme=scheme)

@@ -20,10 +20,11 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.estate import Pr
 from ansible_collections.spot.platform.plugins.module_utils.aws.instances import describe_instances
 from ansible_collections.spot.platform.plugins.module_utils.aws.market import PRICING_REGION, on_demand_prices
 from ansible_collections.spot.platform.plugins.module_utils.engine.costs import Use
+from ansible_collections.spot.platform.plugins.module_utils.engine.equivalents import COMPUTE
 from ansible_collections.spot.platform.plugins.module_utils.engine.prices import MONTH_HOURS, volume_month
 
-COMPUTE, STORAGE = "Amazon Elastic Compute Cloud - Compute", "EC2 - Other"
-"""As Cost Explorer calls them."""
+STORAGE = "EC2 - Other"
+"""As Cost Explorer calls it."""
 PURCHASE = {"spot": "Spot Instances", "on_demand": "On Demand Instances"}
 BASIS = (
     "estimated from the hours of the instances and volumes that are there, Spot price history and list prices; what ended more than an "

@@ -21,7 +21,8 @@ from typing import Any
 from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Errors
 from ansible_collections.spot.platform.plugins.module_utils.engine import cost_queries as engine
-from ansible_collections.spot.platform.plugins.module_utils.engine.cost_queries import Ask
+from ansible_collections.spot.platform.plugins.module_utils.engine.cost_queries import USAGE, Ask
+from ansible_collections.spot.platform.plugins.module_utils.engine.equivalents import Usage
 from ansible_collections.spot.platform.plugins.module_utils.engine.money import units_of
 
 REGION = "us-east-1"
@@ -31,7 +32,10 @@ GROUPINGS = {
     "service": {"Type": "DIMENSION", "Key": "SERVICE"},
     "region": {"Type": "DIMENSION", "Key": "REGION"},
     "purchase": {"Type": "DIMENSION", "Key": "PURCHASE_TYPE"},
+    "usage_type": {"Type": "DIMENSION", "Key": "USAGE_TYPE"},
+    "record_type": {"Type": "DIMENSION", "Key": "RECORD_TYPE"},
 }
+QUANTITY = "UsageQuantity"
 GRANULARITY = {engine.DAY: "DAILY", engine.MONTH: "MONTHLY"}
 LOCK_SECONDS = 60.0
 """For how long one waits for another who asks; then both ask."""
@@ -41,7 +45,7 @@ PATIENCE = 0.05
 @dataclass(frozen=True)
 class Question:
     """``end``: the first day that is not in it. ``environment``, ``accounts``: only these, if given. ``fresh``: for how long an answer
-    holds for days that have not settled."""
+    holds for days that have not settled. ``usage``: the hours of instances as well."""
 
     by: tuple[str, ...]
     first: date
@@ -51,6 +55,11 @@ class Question:
     environment: str | None
     accounts: tuple[str, ...]
     fresh: timedelta
+    usage: bool = False
+
+    def metrics(self, one: Ask) -> tuple[str, ...]:
+        """What a request asks for."""
+        return (self.metric, QUANTITY) if one == USAGE else (self.metric,)
 
 
 @dataclass
@@ -67,7 +76,8 @@ class Purse:
             raise ValueError(
                 f"{self.asked} {'request was' if self.asked == 1 else 'requests were'} made, and at least {requests} more "
                 f"{'is' if requests == 1 else 'are'} needed, {(self.asked + requests) * engine.REQUEST_USD:.2f} USD in all, but max_usd allows "
-                f"{self.limit * engine.REQUEST_USD:.2f} USD: raise it, or ask by fewer dimensions; what was answered is kept in the cache"
+                f"{self.limit * engine.REQUEST_USD:.2f} USD: raise it, or ask by fewer dimensions or without equivalents; what was answered is "
+                "kept in the cache"
             )
 
     @property
@@ -142,10 +152,11 @@ class Store:
 
 @dataclass(frozen=True)
 class Found:
-    """The answers to a question: the costs, and the days or months whose figures may still change."""
+    """The answers to a question: the costs, the days or months whose figures may still change, and the hours of instances, if asked for."""
 
     rows: engine.Rows
     open: tuple[str, ...]
+    usage: Usage | None = None
 
 
 def ask(client: Any, question: Question, store: Store, purse: Purse, now: datetime) -> Found:
@@ -154,12 +165,13 @@ def ask(client: Any, question: Question, store: Store, purse: Purse, now: dateti
     spans = engine.spans(question.first, question.end, question.granularity)
     names = [f"{first}/{end}" for first, end in spans]
     known: dict[Ask, dict[engine.Cell, int]] = {}
+    usage: dict[Any, tuple[int, int]] | None = None
     changing: set[str] = set()
     with store.alone():
-        while asks := engine.next_asks(question.by, known):
+        while asks := (*engine.next_asks(question.by, known), *([USAGE] if question.usage and usage is None else ())):
             kept = {one: store.read(_about(question, one)) for one in asks}
             missing = {
-                one: [span for span, name in zip(spans, names) if not _good(kept[one].get(name), span, question, now)] for one in asks
+                one: [span for span, name in zip(spans, names) if not _good(kept[one].get(name), one, span, question, now)] for one in asks
             }
             purse.check(sum(bool(absent) for absent in missing.values()))
             for one, absent in missing.items():
@@ -171,10 +183,16 @@ def ask(client: Any, question: Question, store: Store, purse: Purse, now: dateti
                     purse.cached += 1
                 answers = {name: kept[one][name] for name in names}
                 changing |= {name.partition("/")[0] for name, answer in answers.items() if answer["estimated"]}
-                known[one] = {
-                    (name.partition("/")[0], tuple(values)): units for name, answer in answers.items() for *values, units in answer["groups"]
+                cells = {
+                    (name.partition("/")[0], tuple(group[: len(one.groups)])): group[len(one.groups) :]
+                    for name, answer in answers.items()
+                    for group in answer["groups"]
                 }
-    return Found(engine.assemble(question.by, known), tuple(sorted(changing)))
+                if one == USAGE:
+                    usage = {cell: (paid, quantity) for cell, (paid, quantity) in cells.items()}
+                else:
+                    known[one] = {cell: units for cell, (units,) in cells.items()}
+    return Found(engine.assemble(question.by, known), tuple(sorted(changing)), usage)
 
 
 def _about(question: Question, one: Ask) -> list[Any]:
@@ -182,10 +200,11 @@ def _about(question: Question, one: Ask) -> list[Any]:
     return [one.groups, one.only, question.granularity, question.metric, question.environment, question.accounts]
 
 
-def _good(kept: Any, span: tuple[date, date], question: Question, now: datetime) -> bool:
+def _good(kept: Any, one: Ask, span: tuple[date, date], question: Question, now: datetime) -> bool:
+    keys, figures = len(one.groups), len(question.metrics(one))
     try:
         asked = datetime.fromtimestamp(kept["asked"], timezone.utc)
-        well = all(isinstance(group[-1], int) and len(group) > 0 for group in kept["groups"])
+        well = all(len(group) == keys + figures and all(isinstance(each, int) for each in group[keys:]) for group in kept["groups"])
         return well and engine.still_good(span, asked, kept["estimated"], now, question.fresh)
     except (TypeError, KeyError, ValueError, OverflowError, IndexError):
         return False
@@ -204,7 +223,7 @@ def _fetch(
         groups = result["Groups"] if one.groups else [{"Keys": [], "Metrics": result["Total"]}]
         for group in groups:
             keys = [_value(dimension, key) for dimension, key in zip(one.groups, group["Keys"])]
-            entry["groups"].append([*keys, units_of(group["Metrics"][question.metric]["Amount"])])
+            entry["groups"].append([*keys, *(units_of(group["Metrics"][name]["Amount"]) for name in question.metrics(one))])
     return found
 
 
@@ -220,7 +239,7 @@ def _request(question: Question, one: Ask, first: date, end: date) -> dict[str, 
     return {
         "TimePeriod": {"Start": first.isoformat(), "End": end.isoformat()},
         "Granularity": GRANULARITY[question.granularity],
-        "Metrics": [question.metric],
+        "Metrics": list(question.metrics(one)),
         **({"GroupBy": [GROUPINGS[name] for name in one.groups]} if one.groups else {}),
         **({"Filter": filters[0] if len(filters) == 1 else {"And": filters}} if filters else {}),
     }

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 
+from ansible_collections.spot.platform.plugins.module_utils.engine.equivalents import COMPUTE
+
 REQUEST_USD = 0.01
 """What each page of an answer costs (AWS's price list of Cost Explorer)."""
 DIMENSIONS = ("app", "service", "region", "purchase")
@@ -40,6 +42,10 @@ class Ask:
     groups: tuple[str, ...]
     only: tuple[tuple[str, str], ...] = ()
 
+
+USAGE = Ask(("app", "usage_type"), (("service", COMPUTE), ("record_type", "Usage")))
+"""The hours of instances, and what was paid for them as Spot or On-Demand; not those that a Savings Plan or a Reserved Instance covers, and
+no credits. By the service and not by a group of usage types: AWS does not say which types are in ``EC2: Running Hours``."""
 
 Cell = tuple[str, tuple[str, ...]]
 """A day or month, and the values of the groups."""

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
+from ansible_collections.spot.platform.plugins.module_utils.engine import equivalents
+from ansible_collections.spot.platform.plugins.module_utils.engine.cost_queries import next_month
 from ansible_collections.spot.platform.plugins.module_utils.engine.money import rounded, shared_out, units_of
 
 NOBODY = "(no application)"
@@ -16,11 +19,18 @@ SAVED = {"paid": "spot_platform", "all_on_demand": "all_on_demand", "fallback": 
 """What is told of savings, and what estate_info calls it."""
 INSTANCE_COSTS = (
     ("", "paid", "Estimated costs of instances since estate_info knows all of them."),
-    ("all_on_demand_", "all_on_demand", "The same hours On-Demand."),
-    ("fallback_", "fallback", "Of it for On-Demand that stood in for Spot."),
-    ("interrupted_", "interrupted", "Of it for instances that Spot took away."),
+    ("all_on_demand_", "all_on_demand", "The same hours On-Demand, estimated."),
+    ("fallback_", "fallback", "Of the estimated costs for On-Demand that stood in for Spot."),
+    ("interrupted_", "interrupted", "Of the estimated costs for instances that Spot took away."),
 )
 """Of the metrics of savings a part of the name, the key, and the meaning."""
+HOUR_COSTS = (
+    ("", "paid_usd", "Billed costs of the month for hours of Spot and On-Demand Instances."),
+    ("on_demand_", "on_demand_usd", "The same hours of the month On-Demand at list price."),
+)
+"""The same of the metrics of the month's hours."""
+COMPARED = "Savings of instances against On-Demand (paid: billed, On-Demand: list price)"
+"""The title of the table of the month's savings."""
 MOST_FINDINGS = 20
 """Lines of waste in a table, the dearest."""
 
@@ -35,7 +45,8 @@ def compose(
 ) -> dict[str, Any]:
     """The report of ``month`` (``2026-01``) from what cost_info, cost_watch, estate_info and waste_info returned.
 
-    All sums are exactly those of ``rows``. ``over``: the month is, so nothing is forecast.
+    All sums are exactly those of ``rows``. ``over``: the month is, so nothing is forecast. What was saved in the month is in
+    ``equivalents``, billed; ``savings`` is an estimate over the time of which EC2 tells, and has fallback and interrupted work.
     """
     rows = [row for row in costs["rows"] if row["day"].startswith(month)]
     budgets = {one["app"]: one for one in watch["budgets"]}
@@ -57,6 +68,7 @@ def compose(
         "budgets": watch["budgets"],
         "forecast": None if over else watch["forecast"],
         "anomalies": [one for one in watch["anomalies"] if one["day"].startswith(month)],
+        "equivalents": equivalents_of(costs.get("equivalents"), month),
         "savings": savings(fleets),
         "waste": list((waste or {}).get("findings", ())),
         "waste_usd_month": (waste or {}).get("usd_month"),
@@ -82,6 +94,22 @@ def by(rows: Iterable[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
     return [{name: value, "usd": rounded(units)} for value, units in order]
 
 
+def equivalents_of(compared: Mapping[str, Any] | None, month: str) -> dict[str, Any] | None:
+    """Of what cost_info compared with On-Demand, the sums of a month, in all and by application; ``None`` where it compared nothing."""
+    if compared is None:
+        return None
+    rows = [row for row in compared["rows"] if row["day"].startswith(month)]
+    first = date.fromisoformat(f"{month}-01")
+    return {
+        "start": max(str(first), compared["start"]),
+        "end": min(str(next_month(first)), compared["end"]),
+        "paid_basis": compared["paid_basis"],
+        "on_demand_basis": compared["on_demand_basis"],
+        **equivalents.summed(rows),
+        "apps": equivalents.by_app(rows),
+    }
+
+
 def savings(fleets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """By application, what its instances cost beside the same hours On-Demand, estimated, over the time that is known."""
     found: dict[str, dict[str, Any]] = {}
@@ -105,11 +133,7 @@ def tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         {"title": "Applications", "head": ["APPLICATION", "USD", "SHARE", "BUDGET", "SPENT", "FORECAST"], "rows": _apps(report)},
         {"title": "Services", "head": ["SERVICE", "USD"], "rows": _sums(report["services"], "service")},
         {"title": "Purchase options", "head": ["OPTION", "USD"], "rows": _sums(report["purchases"], "purchase")},
-        {
-            "title": "Savings of instances against On-Demand (estimated)",
-            "head": ["APPLICATION", "SINCE", "PAID", "ON-DEMAND", "SAVED", "FALLBACK", "INTERRUPTED"],
-            "rows": [_saved(one) for one in report["savings"]],
-        },
+        *_saved(report),
         {
             "title": "Days out of line",
             "head": ["DAY", "APPLICATION", "USD", "USUALLY", "BECAUSE OF"],
@@ -154,11 +178,58 @@ def _app(one: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _saved(one: Mapping[str, Any]) -> list[str]:
-    share = one["savings_percent"]
-    saved = "-" if share is None else f"{share:.1f} %"
-    paid, instead, fallback, interrupted = (usd(one[name]) for name in SAVED)
-    return [one["app"] or NOBODY, one["since"][:16].replace("T", " "), paid, instead, saved, fallback, interrupted]
+def _saved(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tables of what was saved: of the month where it is billed, else the estimate, of which fallback and interrupted work stay."""
+    told = report["equivalents"]
+    if told is None:
+        head = ["APPLICATION", "SINCE", "PAID", "ON-DEMAND", "SAVED", "FALLBACK", "INTERRUPTED"]
+        names = ("paid", "all_on_demand", None, "fallback", "interrupted")
+        return [_estimated("Savings of instances against On-Demand (estimated)", head, names, report["savings"])]
+    return [
+        {
+            "title": COMPARED,
+            "head": ["APPLICATION", "SPOT HOURS", "ON-DEMAND HOURS", "PAID", "ON-DEMAND", "SAVED", "SHARE"],
+            "rows": _compared(told),
+        },
+        _estimated(
+            "Fallback and interrupted work of instances that EC2 still shows (estimated)",
+            ["APPLICATION", "SINCE", "FALLBACK", "INTERRUPTED"],
+            ("fallback", "interrupted"),
+            report["savings"],
+        ),
+    ]
+
+
+def _compared(told: Mapping[str, Any]) -> list[list[str]]:
+    """Each application and all of them, with cents that add up to those of all."""
+    if not told["apps"]:
+        return []
+    paid, instead = (
+        shared_out({number: units_of(one[name]) for number, one in enumerate(told["apps"])}, places=2) for name in ("paid_usd", "on_demand_usd")
+    )
+    parts = [(one["app"] or NOBODY, one, paid[number], instead[number]) for number, one in enumerate(told["apps"])]
+    parts.append(("TOTAL", told, round(sum(paid.values()), 2), round(sum(instead.values()), 2)))
+    return [
+        [name, f"{one['spot_hours']:.1f}", f"{one['on_demand_hours']:.1f}", usd(spent), usd(other), usd(other - spent), _percent(one["saved_percent"])]
+        for name, one, spent, other in parts
+    ]
+
+
+def _estimated(title: str, head: list[str], names: Sequence[str | None], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A table of savings over the time that EC2 tells of; ``None`` stands for the share that was saved."""
+    rows = [
+        [
+            one["app"] or NOBODY,
+            one["since"][:16].replace("T", " "),
+            *(_percent(one["savings_percent"]) if name is None else usd(one[name]) for name in names),
+        ]
+        for one in found
+    ]
+    return {"title": title, "head": head, "rows": rows}
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1f} %"
 
 
 def _anomaly(one: Mapping[str, Any]) -> list[str]:
@@ -172,10 +243,17 @@ def usd(amount: float) -> str:
 
 
 def summary(report: Mapping[str, Any]) -> str:
-    """One sentence."""
+    """One sentence, with what was saved where it is billed."""
     forecast = report["forecast"]
     ahead = f", {forecast['expected']:.2f} USD are to be expected at its end ({forecast['low']:.2f} to {forecast['high']:.2f})" if forecast else ""
-    return f"{report['month']} has cost {report['total_usd']:.2f} USD ({report['basis']}){ahead}"
+    told = report["equivalents"]
+    saved = ""
+    if told and told["saved_percent"] is not None:
+        saved = (
+            f"; instances cost {told['paid_usd']:.2f} USD, and at the list price of On-Demand {told['on_demand_usd']:.2f}, so "
+            f"{told['saved_usd']:.2f} ({told['saved_percent']:.1f} %) were saved"
+        )
+    return f"{report['month']} has cost {report['total_usd']:.2f} USD ({report['basis']}){ahead}{saved}"
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:
@@ -183,6 +261,12 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
     found = list(report["notes"])
     if report["open"]:
         found.append(f"{len(report['open'])} of the days may still change, the first {report['open'][0]}: the bill is final some days after the month")
+    told = report["equivalents"]
+    if told:
+        found.append(
+            f"savings are of hours from {told['start']} until {told['end']}, at the list prices of today, without what Savings Plans or Reserved "
+            "Instances cover"
+        )
     waste = report["waste_usd_month"]
     if waste:
         places = "1 place" if len(report["waste"]) == 1 else f"{len(report['waste'])} places"
@@ -202,6 +286,7 @@ def metrics(report: Mapping[str, Any], now: float) -> str:
     for one in report["waste"]:
         waste[one["kind"], one["region"]] += units_of(one["usd_month"])
     budgets, forecast = report["budgets"], report["forecast"]
+    compared = (report["equivalents"] or {}).get("apps", ())
     outlooks = [("", forecast)] if forecast else []
     outlooks += [(one["app"], one["forecast"]) for one in budgets if one["forecast"] and not report["over"]]
     families = [
@@ -228,6 +313,10 @@ def metrics(report: Mapping[str, Any], now: float) -> str:
         *(
             (f"instance_cost_{name}usd", meaning, [({"app": one["app"]}, one[source]) for one in report["savings"]])
             for name, source, meaning in INSTANCE_COSTS
+        ),
+        *(
+            (f"instance_month_{name}usd", meaning, [({"app": one["app"], "month": month}, one[source]) for one in compared])
+            for name, source, meaning in HOUR_COSTS
         ),
         (
             "waste_month_usd",

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.spot.platform.plugins.module_utils.engine.cost_report import savings, total
+from ansible_collections.spot.platform.plugins.module_utils.engine.cost_report import equivalents_of, savings, total
+from ansible_collections.spot.platform.plugins.module_utils.engine.equivalents import COMPUTE
+from ansible_collections.spot.platform.plugins.module_utils.engine.money import rounded, units_of
 
 CONFIDENCE = 0.8
 """Of the band of the forecast."""
@@ -17,9 +20,11 @@ MOST_POOLS = 40
 
 
 def costs_of(costs: Mapping[str, Any], watch: Mapping[str, Any], waste: Mapping[str, Any] | None, today: str) -> dict[str, Any]:
-    """The part ``costs``, of what cost_info by day, cost_watch and waste_info returned; ``today`` in UTC. What was saved is not in it.
-    Nor is ``waste``, where it is ``None``: it could not be looked for."""
-    rows = [{**row, "purchase": purchase_of(row.get("purchase"))} for row in costs["rows"]]
+    """The part ``costs``, of what cost_info by day, cost_watch and waste_info returned; ``today`` in UTC. Where cost_info
+    compared them with On-Demand, the days have ``on_demand_usd``, and what the month saved is there. ``waste`` is not in it where it is
+    ``None``: it could not be looked for."""
+    compared = costs.get("equivalents")
+    rows = with_on_demand([{**row, "purchase": purchase_of(row.get("purchase"))} for row in costs["rows"]], compared)
     forecast = watch["forecast"]
     return {
         "basis": costs["basis"],
@@ -27,6 +32,7 @@ def costs_of(costs: Mapping[str, Any], watch: Mapping[str, Any], waste: Mapping[
         "days": rows,
         "today_usd": total(row for row in rows if row["day"] == today),
         "month_usd": total(row for row in rows if row["day"][:7] == today[:7]),
+        **saved_in(compared, today[:7]),
         "forecast": forecast
         and {
             "month_end_usd": forecast["expected"],
@@ -41,19 +47,49 @@ def costs_of(costs: Mapping[str, Any], watch: Mapping[str, Any], waste: Mapping[
     }
 
 
+def with_on_demand(rows: Sequence[Mapping[str, Any]], compared: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The rows, those of instances with what they would have cost On-Demand: what they cost, and what was saved of it. What is left out of
+    the comparison, such as hours without a known price, is alike in both."""
+    saved: dict[tuple[str, str, str | None, str], int] = defaultdict(int)
+    for one in (compared or {}).get("rows", ()):
+        if not one["left_out"]:
+            for region in (one["region"], None):
+                saved[one["day"], one["app"], region, one["lifecycle"]] += units_of(one["saved_usd"])
+    found = []
+    for row in rows:
+        key = (row["day"], row["app"], row.get("region"), row["purchase"])
+        if row["service"] == COMPUTE and key in saved:
+            row = {**row, "on_demand_usd": rounded(units_of(row["usd"]) + saved[key])}
+        found.append(dict(row))
+    return found
+
+
+def saved_in(compared: Mapping[str, Any] | None, month: str) -> dict[str, Any]:
+    """What a month has saved, billed beside list prices; empty where nothing was compared."""
+    told = equivalents_of(compared, month)
+    if told is None:
+        return {}
+    share = told["saved_usd"] / told["on_demand_usd"] if told["on_demand_usd"] else None
+    basis = f"{told['paid_basis']}, On-Demand at {told['on_demand_basis']}"
+    return {"saved_usd": told["saved_usd"], "saved_share": share, "saved_since": f"{told['start']}T00:00:00Z", "saved_basis": basis}
+
+
 def saved_of(fleets: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What fleets of estate_info have saved over the time that EC2 tells of, estimated: Cost Explorer does not know what the same would
-    have cost On-Demand. Empty where there is none."""
+    """What fleets of estate_info have saved over the time that EC2 tells of, estimated, with what Cost Explorer cannot tell: what fallback
+    and interrupted work have cost. Empty where there is none."""
     parts = savings([fleet for fleet in fleets if fleet.get("cost")])
     if not parts:
         return {}
     paid, instead = total_of(parts, "paid"), total_of(parts, "all_on_demand")
+    since = min(one["since"] for one in parts)
     return {
         "saved_usd": instead - paid,
         "saved_share": 1 - paid / instead if instead else None,
-        "saved_since": min(one["since"] for one in parts),
+        "saved_since": since,
+        "saved_basis": "estimated",
         "fallback_usd": total_of(parts, "fallback"),
         "interrupted_usd": total_of(parts, "interrupted"),
+        "fallback_since": since,
     }
 
 

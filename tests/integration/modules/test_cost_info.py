@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import threading
 from datetime import date, datetime, timedelta, timezone
@@ -251,3 +252,106 @@ def test_an_application_without_costs_is_refused_with_those_that_have_some(fresh
     fresh.post("/sandbox/costs", lines=bill())
     refused = costs(apps=["wbe"])
     assert refused["failed"] and "nothing is booked to the application wbe" in refused["msg"] and "there is web, worker" in refused["msg"]
+
+
+@pytest.fixture
+def ran(fresh):
+    """Hours of instances in two regions, Spot and On-Demand, of two applications, all on the day of the module; each with its price On-Demand."""
+    for region, app, spot_share in (("us-east-1", "web", 0.5), ("eu-west-1", "web", 1.0), ("us-east-1", "worker", 0.0)):
+        fresh.post("/sandbox/instances", region=region, count=6, app=app, environment="production", spot_share=spot_share)
+    left = 86400 - fresh.get("/sandbox/clock")["epoch"] % 86400
+    fresh.post("/sandbox/clock", advance=min(4 * 3600, left / 2), speed=0)
+    fresh.post("/sandbox/costs", lines=[{"day": fresh.get("/sandbox/clock")["time"][:10], "usd": 9, "app": "web", "usage_type": "DataTransfer-Out-Bytes"}])
+    prices = {
+        (region, pool["instance_type"]): pool["on_demand_price"]
+        for region in ("us-east-1", "eu-west-1")
+        for pool in fresh.get("/sandbox/market", region=region)["pools"]
+    }
+    history = fresh.get("/sandbox/history")
+    return [
+        {**one, "hours": (history["now"] - one["launched"]) / 3600, "price": prices[one["region"], one["instance_type"]]}
+        for one in history["instances"]
+    ]
+
+
+def test_the_same_hours_on_demand_are_those_of_the_instances_at_list_price(fresh, costs, ran):
+    day = fresh.get("/sandbox/clock")["time"][:10]
+    asked = {"start": day, "end": str(date.fromisoformat(day) + timedelta(days=1)), "by": ["app"], "equivalents": True}
+    found = costs(**asked)
+    assert (found["api_requests"], found["basis"]) == (2, "billed"), "one for the costs, one for the hours"
+    told = found["equivalents"]
+    assert len(ran) == 18
+    assert told["on_demand_usd"] == pytest.approx(sum(one["hours"] * one["price"] for one in ran), abs=1e-4)
+    assert told["paid_usd"] == pytest.approx(sum(one["cost"] for one in ran), abs=1e-4)
+    for lifecycle in ("spot", "on_demand"):
+        assert told[f"{lifecycle}_hours"] == pytest.approx(sum(one["hours"] for one in ran if one["lifecycle"] == lifecycle), abs=1e-4)
+    for name in ("paid_usd", "on_demand_usd", "saved_usd"):
+        assert sum(Decimal(str(row[name])) for row in told["rows"]) == Decimal(str(told[name]))
+    assert {(row["app"], row["region"]) for row in told["rows"]} == {("web", "us-east-1"), ("web", "eu-west-1"), ("worker", "us-east-1")}
+    (worker,) = (one for one in told["apps"] if one["app"] == "worker")
+    assert worker["saved_usd"] == pytest.approx(0, abs=1e-4) and told["saved_usd"] > 0
+    assert (told["other_usd"], told["left_out_usd"], found["notes"]) == (9.0, 0.0, [])
+    assert (told["start"], told["end"], told["paid_basis"], told["on_demand_basis"]) == (day, asked["end"], "billed", "list price")
+    again = costs(**asked)
+    assert (again["api_requests"], again["cached_requests"]) == (0, 2) and again["equivalents"] == told
+    part = costs(**asked, apps=["worker"])["equivalents"]
+    assert part["apps"] == [worker] and part["other_usd"] == 0
+    assert costs(**{**asked, "equivalents": False})["equivalents"] is None
+
+
+def test_hours_are_counted_before_anything_is_asked_and_each_of_their_pages_is_paid_for(fresh, costs, tmp_path):
+    fresh.post("/sandbox/costs", lines=bill())
+    refused = costs(by=["app"], equivalents=True, max_usd=0.01)
+    assert refused["failed"] and refused["api_requests"] == 0 and "at least 2 more are needed, 0.02 USD in all" in refused["msg"]
+    whole = costs(by=["app"], equivalents=True, max_usd=0.02)
+    assert whole["api_requests"] == 2
+    told = whole["equivalents"]
+    assert told["spot_hours"] == told["on_demand_hours"] == 3 * len(MONTH), "what a Savings Plan covers is in neither side"
+    fresh.post("/sandbox/costs", page=25)
+    paged = costs(by=[], equivalents=True, cache_dir=str(tmp_path / "other"), max_usd=0.2)
+    assert paged["api_requests"] == 2 + -(-6 * len(MONTH) // 25)
+    assert paged["equivalents"] == told
+    assert costs(by=["app"], equivalents=True, max_usd=0)["equivalents"] == told, "what is kept costs nothing"
+
+
+def test_hours_by_month_and_of_an_environment(fresh, costs):
+    lines = [{**line, "tags": {"spot.platform/environment": "production"}} for line in bill(apps=("web",))]
+    fresh.post("/sandbox/costs", lines=[*lines, *bill(apps=("other",))])
+    told = costs(by=["app"], granularity="month", environment="production", equivalents=True)["equivalents"]
+    assert {row["day"] for row in told["rows"]} == {str(LAST_MONTH)} and {one["app"] for one in told["apps"]} == {"web", ""}
+    assert told["spot_hours"] == 2 * len(MONTH)
+
+
+def test_what_has_no_price_is_named_and_left_out_of_both_sides(fresh, costs, tmp_path):
+    lines = [{"day": str(MONTH[0]), "app": "web", "usd": 1, "usage": 10, "usage_type": kind} for kind in ("SpotUsage:m5.large", "SpotUsage:x99.large")]
+    fresh.post("/sandbox/costs", lines=[*lines, {**lines[0], "usd": 3, "usage_type": "LAX1-BoxUsage:m5.large"}])
+    found = costs(by=["app"], equivalents=True)
+    told = found["equivalents"]
+    assert (told["paid_usd"], told["left_out_usd"]) == (1.0, 4.0) and told["on_demand_usd"] == pytest.approx(0.96)
+    (said,) = found["notes"]
+    assert "4.00 USD for 20 hours of instances are in neither side of the comparison" in said and "SpotUsage:x99.large" in said and "LAX1" in said
+    fresh.post("/sandbox/faults", rules=[{"kind": "denied", "service": "pricing"}])
+    without = costs(by=["app"], equivalents=True, cache_dir=str(tmp_path / "other"))
+    assert without["rows"] == found["rows"] and without["equivalents"]["left_out_usd"] == 5.0
+    assert without["equivalents"]["saved_percent"] is None and "allow the IAM action pricing:GetProducts" in without["notes"][0]
+
+
+def test_where_cost_explorer_is_denied_nothing_is_compared_and_it_is_said(fresh, costs):
+    fresh.post("/sandbox/instances", region="us-east-1", count=3, app="web", environment="production")
+    fresh.post("/sandbox/clock", advance=3600)
+    fresh.post("/sandbox/faults", rules=[{"kind": "denied", "service": "ce"}])
+    found = costs(denied=True, start=str(TODAY), end=str(TODAY + timedelta(days=1)), regions=["us-east-1"], equivalents=True)
+    assert found["basis"] == "estimated" and found["equivalents"] is None and found["rows"]
+    assert any("are not known without Cost Explorer" in text for text in found["notes"])
+
+
+def test_hours_that_are_damaged_on_disk_are_asked_for_again(fresh, costs, tmp_path):
+    fresh.post("/sandbox/costs", lines=bill())
+    whole = costs(by=[], equivalents=True)
+    for file in (tmp_path / "cache").glob("*.json"):
+        kept = json.loads(file.read_text("utf-8"))
+        for answer in kept.get("values", {}).values():
+            answer["groups"] = [group[:-1] for group in answer["groups"]]
+        file.write_text(json.dumps(kept), "utf-8")
+    again = costs(by=[], equivalents=True)
+    assert again["api_requests"] == 2 and again["equivalents"] == whole["equivalents"]

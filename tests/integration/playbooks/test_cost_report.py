@@ -18,6 +18,9 @@ import yaml
 from .conftest import ENVIRONMENT, REGION, ROOT, WORKER, Project
 
 EC2, EBS = "Amazon Elastic Compute Cloud - Compute", "EC2 - Other"
+HOURS = {"Spot Instances": 60.0, "On Demand Instances": 20.0}
+"""A day of m5.large."""
+M5_LARGE = 0.096
 TODAY = datetime.now(timezone.utc).date()
 
 
@@ -29,7 +32,8 @@ def costs(project: Project) -> dict[str, Any]:
     for number in range(60):
         day = TODAY - timedelta(days=number)
         for service, purchase, usd in ((EC2, "Spot Instances", 3.1), (EC2, "On Demand Instances", 1.7), (EBS, "On Demand Instances", 0.3)):
-            lines.append({"day": str(day), "usd": usd + (20 if number == 3 and service == EBS else 0), "service": service, "purchase": purchase})
+            odd = 20 if number == 3 and service == EBS else 0
+            lines.append({"day": str(day), "usd": usd + odd, "service": service, "purchase": purchase, "usage": HOURS[purchase]})
     tags = {"spot.platform/app": "worker", "spot.platform/environment": ENVIRONMENT}
     project.sandbox.post("/sandbox/costs", lines=[{**line, "tags": tags} for line in lines])
     project.sandbox.post("/sandbox/costs", lines=[{"day": str(TODAY), "usd": 5000}])
@@ -76,18 +80,23 @@ def test_a_month_is_reported_in_every_form_and_again_for_nothing(project: Projec
     }
     project.sandbox.post("/sandbox/calls/reset")
     words = run(project, {**costs, "cost_report_send": True}, **environment)
-    assert project.sandbox.get("/sandbox/calls")["services"]["ce"] == {"GetCostAndUsage": 2}, "one application needs no third"
-    assert "worker" in words and "USD are to be expected at its end" in words and "for 2 requests" in words
+    assert project.sandbox.get("/sandbox/calls")["services"]["ce"] == {"GetCostAndUsage": 3}, "one application needs no third for its costs, and one for its hours"
+    assert "worker" in words and "USD are to be expected at its end" in words and "for 3 requests" in words
 
     report = json.loads(Path(costs["cost_report_json"]).read_text("utf-8"))
     assert report["total_usd"] < 5000, "only what belongs to the environment"
     assert sum(Decimal(str(row["usd"])) for row in report["rows"]) == Decimal(str(report["total_usd"]))
+    told, days = report["equivalents"], TODAY.day
+    assert (told["start"], told["spot_hours"], told["on_demand_hours"]) == (str(TODAY.replace(day=1)), 60.0 * days, 20.0 * days)
+    assert told["on_demand_usd"] == pytest.approx(80 * M5_LARGE * days) and told["paid_usd"] == pytest.approx(4.8 * days)
+    assert f"so {told['saved_usd']:.2f} ({told['saved_percent']:.1f} %) were saved" in words
     (app,) = report["apps"]
     assert app["app"] == "worker" and app["usd"] == report["total_usd"] and app["budget"]["crossed_percent"] == 100
     with Path(costs["cost_report_csv"]).open(encoding="utf-8", newline="") as file:
         assert sum(Decimal(line["usd"]) for line in csv.DictReader(file)) == Decimal(str(report["total_usd"]))
     metrics = Path(costs["cost_report_metrics"]).read_text("utf-8")
     assert 'spot_platform_budget_usd{app="worker"} 1.0' in metrics
+    assert f'spot_platform_instance_month_on_demand_usd{{app="worker",month="{report["month"]}"}} {told["on_demand_usd"]}' in metrics
     assert f'spot_platform_waste_month_usd{{kind="address.unattached",region="{REGION}"}} 3.65' in metrics
     (wasted,) = report["waste"]
     assert wasted["command"].startswith(f"aws ec2 release-address --region {REGION}") and "3.65 USD a month are wasted in 1 place;" in words
@@ -116,7 +125,25 @@ def test_a_month_that_is_over_is_reported_and_is_no_news(project: Project, costs
     assert f"{month} has cost" in words and "to be expected" not in words
     report = json.loads(Path(costs["cost_report_json"]).read_text("utf-8"))
     assert {row["day"][:7] for row in report["rows"]} == {month} and report["budgets"][0]["month"] == month
+    over = report["equivalents"]
+    assert over["start"] == f"{month}-01" and over["end"] == str(TODAY.replace(day=1)) and over["saved_usd"] > 0 and "were saved" in words
     assert not (project.directory / "told.json").exists()
+
+
+def test_where_cost_explorer_is_denied_the_saving_is_the_estimate(project: Project, costs: dict[str, Any]) -> None:
+    project.sandbox.post("/sandbox/instances", region=REGION, count=2, app="worker", environment=ENVIRONMENT)
+    project.sandbox.post("/sandbox/faults", rules=[{"kind": "denied", "service": "ce"}])
+    words = run(project, costs)
+    report = json.loads(Path(costs["cost_report_json"]).read_text("utf-8"))
+    assert report["basis"] == "estimated" and report["equivalents"] is None and "were saved" not in words
+    assert "the same hours On-Demand are not known without Cost Explorer" in words
+
+
+def test_the_comparison_can_be_turned_off(project: Project, costs: dict[str, Any]) -> None:
+    project.sandbox.post("/sandbox/calls/reset")
+    run(project, {**costs, "spot_costs": {**costs["spot_costs"], "equivalents": False}})
+    assert project.sandbox.get("/sandbox/calls")["services"]["ce"] == {"GetCostAndUsage": 2}
+    assert json.loads(Path(costs["cost_report_json"]).read_text("utf-8"))["equivalents"] is None
 
 
 @pytest.mark.parametrize("month", ["2099-01", "2026-13", "January"])

@@ -52,6 +52,11 @@ def test_the_page_has_every_part(web: Project, tmp_path: Path) -> None:
     assert running <= {one["id"] for one in made["resources"] if one["kind"] == "instance"}
     costs = made["costs"]
     assert costs["month_usd"] > 0 and {row["purchase"] for row in costs["days"]} >= {"spot", "on_demand"}
+    assert costs["saved_basis"] == "billed, On-Demand at list price" and costs["fallback_since"]
+    days = [row for row in costs["days"] if "on_demand_usd" in row]
+    assert {row["purchase"] for row in days} == {"spot", "on_demand"}
+    saved = sum(row["on_demand_usd"] - row["usd"] for row in days)
+    assert costs["saved_usd"] == pytest.approx(saved, abs=1e-5) and costs["saved_usd"] > 0
     assert 0 < costs["saved_share"] < 1 and [one["app"] for one in costs["budgets"]] == ["web"]
     held = [pool for pool in made["market"]["pools"] if pool["held"]]
     assert held and all(pool["price"] > 0 for pool in held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 
 COMPUTE = "Amazon Elastic Compute Cloud - Compute"
 APP = "spot.platform/app"
-SERVICE, PURCHASE, BY_APP = (
+SERVICE, PURCHASE, USAGE_TYPE, BY_APP = (
     {"Type": "DIMENSION", "Key": "SERVICE"},
     {"Type": "DIMENSION", "Key": "PURCHASE_TYPE"},
+    {"Type": "DIMENSION", "Key": "USAGE_TYPE"},
     {"Type": "TAG", "Key": APP},
 )
 
@@ -74,6 +76,44 @@ def test_instance_hours_are_billed_by_day_app_and_purchase_option(aws, costs):
     (paid,) = (one["cost"] for one in aws.sandbox.get("/sandbox/history")["instances"] if one["lifecycle"] == "spot")
     assert len(spot) == 2 and sum(spot) == pytest.approx(paid, abs=1e-5)
     assert len(found) == 3
+
+
+def test_hours_are_told_by_usage_type_with_the_code_of_the_region(aws, costs):
+    first = at_midnight(aws)
+    run(aws, "web")
+    run(aws, "web", spot=True)
+    for region in ("eu-west-1", "us-west-2"):
+        aws.sandbox.post("/sandbox/instances", region=region, count=3, app="web", environment="sandbox", spot_share=0)
+    aws.advance(5 * 3600)
+    only = [{"Dimensions": {"Key": key, "Values": [value]}} for key, value in (("SERVICE", COMPUTE), ("RECORD_TYPE", "Usage"))]
+    client = aws.sandbox.client("ce")
+    period = {"Start": str(first), "End": str(first + timedelta(days=1))}
+    given = {"TimePeriod": period, "Granularity": "DAILY", "Metrics": ["UnblendedCost", "UsageQuantity"], "Filter": {"And": only}}
+    (result,) = client.get_cost_and_usage(**given, GroupBy=[BY_APP, USAGE_TYPE])["ResultsByTime"]
+    found: dict[str, list[float]] = {}
+    for group in result["Groups"]:
+        prefix, _colon, kind = group["Keys"][1].partition(":")
+        assert kind and group["Keys"][0] == f"{APP}$web"
+        sums = found.setdefault(prefix, [0.0, 0.0])
+        sums[0] += float(group["Metrics"]["UsageQuantity"]["Amount"])
+        sums[1] += float(group["Metrics"]["UnblendedCost"]["Amount"])
+    ran = {"BoxUsage": 1, "SpotUsage": 1, "EU-BoxUsage": 3, "USW2-BoxUsage": 3}
+    assert {prefix: hours for prefix, (hours, _usd) in found.items()} == pytest.approx({prefix: 5 * many for prefix, many in ran.items()}, rel=0.01)
+    history = aws.sandbox.get("/sandbox/history")["instances"]
+    assert sum(usd for _hours, usd in found.values()) == pytest.approx(sum(one["cost"] for one in history), abs=1e-3)
+    pricing = aws.sandbox.client("pricing")
+    filters = [{"Type": "TERM_MATCH", "Field": "usagetype", "Value": "USW2-BoxUsage:m5.large"}]
+    (product,) = pricing.get_products(ServiceCode="AmazonEC2", Filters=filters)["PriceList"]
+    assert json.loads(product)["product"]["attributes"]["regionCode"] == "us-west-2"
+
+
+def test_what_a_commitment_covers_has_a_record_type_of_its_own(aws, costs):
+    day = today(aws)
+    bought = (("Spot Instances", 1), ("On Demand Instances", 2), ("Savings Plans", 4), ("Standard Reserved Instances", 8))
+    aws.sandbox.post("/sandbox/costs", lines=[{"day": str(day), "app": "web", "purchase": name, "usd": usd, "usage": 3} for name, usd in bought])
+    plain = {"Dimensions": {"Key": "RECORD_TYPE", "Values": ["Usage"]}}
+    found = costs([USAGE_TYPE], day, Filter=plain)
+    assert found == {(str(day), ("BoxUsage:m5.large",)): 2, (str(day), ("SpotUsage:m5.large",)): 1}
 
 
 def test_volumes_load_balancers_and_addresses_are_billed_for_as_long_as_they_are_there(aws, costs):
@@ -145,6 +185,7 @@ def test_days_are_estimated_until_their_month_is_closed(aws):
     ("wrong", "message"),
     [
         ({"GroupBy": [SERVICE, PURCHASE, BY_APP]}, "up to two keys"),
+        ({"GroupBy": [SERVICE, USAGE_TYPE, BY_APP], "Metrics": ["UnblendedCost", "UsageQuantity"]}, "up to two keys"),
         ({"TimePeriod": {"Start": "2026-02-01", "End": "2026-01-01"}}, "before end date"),
         ({"TimePeriod": {"Start": "2020-02-01", "End": "2020-03-01"}}, "14 months"),
         ({"Metrics": ["Money"]}, "Unknown metric Money"),

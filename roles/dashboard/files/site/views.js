@@ -221,7 +221,7 @@ function costs(route) {
     h("section", { class: "grid", "aria-label": "Key figures" },
       figure("Today", money(found.today_usd), found.basis), figure("This month", money(found.month_usd)), figure("Saved against On-Demand", share(found.saved_share), known(found.saved_usd) ? savedWhen(found) : null),
       figure("The month, by forecast", money(forecast?.month_end_usd), known(forecast?.low_usd) ? `${money(forecast.low_usd)} to ${money(forecast.high_usd)}${known(forecast.confidence) ? `, with ${share(forecast.confidence)} confidence` : ""}` : null),
-      figure("Fallback", money(found.fallback_usd), "On-Demand in place of Spot"), figure("Interrupted", money(found.interrupted_usd), "work that interruptions ended")),
+      figure("Fallback", money(found.fallback_usd), `On-Demand in place of Spot${estimatedSince(found)}`), figure("Interrupted", money(found.interrupted_usd), `work that interruptions ended${estimatedSince(found)}`)),
     h("h2", {}, "By day"), bar, place,
     h("h2", {}, "Budgets"),
     (found.budgets || []).length ? h("div", { class: "cards" }, found.budgets.map((one) => h("article", { class: "card" }, h("div", { class: "head" }, h("h3", {}, String(one.app ?? "all")), one.share >= 1 ? badge("used up", "bad") : one.forecast_share >= 1 ? badge("will not last", "warn") : badge("within", "good")), bar2(one), h("p", { class: "soft" }, `${money(one.spent_usd)} of ${money(one.monthly_usd)} this month; by forecast ${share(one.forecast_share)} at its end.`)))) : empty("There are no budgets."),
@@ -271,7 +271,7 @@ function costChart(days, route) {
   const other = instead.reduce((all, one) => all + one, 0);
   const colours = { spot: "--spot", on_demand: "--on-demand", reserved: "--c3", savings_plan: "--c6", other: "--c8" };
   return h("div", { class: "card" },
-    h("p", {}, h("strong", {}, money(total)), ` in ${things(dates.length, "day")}`, comparable ? `; the same On-Demand ${money(other)}, so ${money(other - total)} saved (${share(other ? 1 - total / other : null)}).` : "; what it would have cost On-Demand is not known."),
+    h("p", {}, h("strong", {}, money(total)), ` in ${things(dates.length, "day")}`, comparable ? `; with all instances On-Demand ${money(other)}, so ${money(other - total)} of it saved (${share(other ? 1 - total / other : null)}).` : "; what it would have cost On-Demand is not known."),
     stacked({ label: `Cost by day, stacked by ${DIMENSIONS[by].toLowerCase()}, in USD`, times: dates.map((day) => Date.parse(day) / 1000), format: money, head: "Day", height: 280,
       series: named.map((name, at) => ({ name: (by === "purchase" && LIFECYCLES[name]) || name, colour: (by === "purchase" && colours[name]) || `--c${(at % 8) + 1}`, swatch: by === "purchase" && colours[name] ? { "--spot": "spot", "--on-demand": "on_demand" }[colours[name]] || colours[name].slice(2) : `c${(at % 8) + 1}`, values: values[at] })),
       lines: comparable ? [{ name: "The same On-Demand", values: instead }] : [] }));
@@ -317,9 +317,13 @@ function byDay(events) {
   return [...days].map(([day, group]) => h("section", {}, h("h2", { class: "day" }, day), timeline(group)));
 }
 
+/** Of which time a saving is, and what it is made of. */
 function savedWhen(costs) {
-  return `${money(costs.saved_usd)} ${costs.saved_since ? `since ${clock(costs.saved_since)}, estimated` : "this month"}`;
+  const begin = costs.saved_since ? `since ${clock(costs.saved_since).replace(" 00:00", "")}` : "this month";
+  return `${money(costs.saved_usd)} on instances ${begin}${costs.saved_basis ? `; ${costs.saved_basis}` : ""}`;
 }
+
+const estimatedSince = (costs) => (costs.fallback_since ? `, since ${clock(costs.fallback_since)}, estimated` : "");
 
 function timeline(events) {
   if (!events.length) return empty("Nothing yet.");

@@ -13,6 +13,7 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 
 from spot_sandbox import market
+from spot_sandbox.billing import usage_type
 
 ENDPOINTS = ("us-east-1", "eu-central-1", "ap-south-1")
 ON_DEMAND_TERM, HOURLY_RATE = "JRTCKXETXF", "6YS6EN2CT7"
@@ -99,7 +100,6 @@ def _location(region: str) -> str:
 
 def _attributes(region: str, name: str) -> dict[str, str]:
     info = market.type_info(name)
-    usage = f"BoxUsage:{name}"
     return {
         "servicecode": "AmazonEC2",
         "servicename": "Amazon Elastic Compute Cloud",
@@ -117,7 +117,7 @@ def _attributes(region: str, name: str) -> dict[str, str]:
         "capacitystatus": "Used",
         "operation": "RunInstances",
         "marketoption": "OnDemand",
-        "usagetype": usage if region == "us-east-1" else f"{region}-{usage}",
+        "usagetype": usage_type(region, f"BoxUsage:{name}"),
     }
 
 

@@ -13,6 +13,8 @@ from decimal import Decimal
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.spot.platform.plugins.filter.cost_report import FilterModule
+from ansible_collections.spot.platform.plugins.module_utils.engine.equivalents import compare
+from ansible_collections.spot.platform.plugins.module_utils.engine.money import units_of
 
 FILTERS = FilterModule().filters()
 EC2 = "Amazon Elastic Compute Cloud - Compute"
@@ -88,6 +90,53 @@ def test_savings_of_an_application_are_those_of_its_regions_together():
     (none, web) = report()["savings"]
     assert (web["paid"], web["all_on_demand"], web["savings_percent"], web["fallback"]) == (6.0, 20.0, 70.0, 1.0)
     assert none["app"] == "none" and web["basis"] == "estimated" and web["since"] < web["until"]
+
+
+def hours(day, app, kind, paid, ran):
+    return {(day, (app, kind)): (units_of(paid), units_of(ran))}
+
+
+def compared():
+    lines = {}
+    for day in range(1, 11):
+        for app in ("web", "worker", ""):
+            lines |= hours(f"2026-01-{day:02}", app, "SpotUsage:m5.large", 1.0333333, 24) | hours(f"2026-01-{day:02}", app, "BoxUsage:m5.large", 0.3, 3)
+    lines |= hours("2025-12-31", "web", "SpotUsage:m5.large", 100, 1000) | hours("2026-01-03", "web", "SpotUsage:x9.large", 5, 7)
+    bases = {"start": "2025-12-01", "end": "2026-01-11", "paid_basis": "billed", "on_demand_basis": "list price"}
+    return {**compare(lines, {"us-east-1": {"m5.large": 0.1}}), **bases}
+
+
+def test_the_months_saving_is_billed_and_the_estimate_keeps_what_only_it_can_tell():
+    found = report(costs={**costs(), "equivalents": compared()})
+    told = found["equivalents"]
+    assert (told["start"], told["end"], told["paid_basis"], told["on_demand_basis"]) == ("2026-01-01", "2026-01-11", "billed", "list price")
+    assert (told["spot_hours"], told["on_demand_hours"], told["on_demand_usd"], told["left_out_usd"]) == (720.0, 90.0, 81.0, 5.0)
+    assert told["saved_usd"] == pytest.approx(81 - 40, abs=1e-5) and told["saved_percent"] == 50.6
+    for name in ("paid_usd", "on_demand_usd", "saved_usd"):
+        assert sum(Decimal(str(one[name])) for one in told["apps"]) == Decimal(str(told[name]))
+    tables = {table["title"].partition(" (")[0]: table for table in FILTERS["cost_event"](found)["after"]["tables"]}
+    *parts, total = tables["Savings of instances against On-Demand"]["rows"]
+    for column in (3, 4, 5):
+        assert sum(Decimal(one[column]) for one in parts) == Decimal(total[column]), "in cents, too"
+    assert total == ["TOTAL", "720.0", "90.0", "40.00", "81.00", "41.00", "50.6 %"]
+    assert tables["Fallback and interrupted work of instances that EC2 still shows"]["head"] == ["APPLICATION", "SINCE", "FALLBACK", "INTERRUPTED"]
+    lines = FILTERS["cost_table"](found)
+    text = " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 100
+    assert "so 41.00 (50.6 %) were saved" in text and "savings are of hours from 2026-01-01 until 2026-01-11" in text
+    metrics = FILTERS["cost_metrics"](found, 0.0)
+    assert 'spot_platform_instance_month_on_demand_usd{app="web",month="2026-01"} 27.0' in metrics
+    assert 'spot_platform_instance_month_usd{app="worker",month="2026-01"} 13.33333' in metrics
+    assert 'spot_platform_instance_cost_fallback_usd{app="web"} 1.0' in metrics
+
+
+def test_a_month_that_is_over_has_its_saving_and_without_hours_there_is_none():
+    found = report(over=True, costs={**costs(), "equivalents": compared()})
+    assert found["equivalents"]["saved_percent"] == 50.6
+    nothing = {**compared(), "rows": []}
+    found = report(costs={**costs(), "equivalents": nothing})
+    assert found["equivalents"]["apps"] == [] and "were saved" not in FILTERS["cost_table"](found)[0]
+    assert report()["equivalents"] is None
 
 
 def test_the_table_fits_a_terminal_and_says_what_is_to_be_known():

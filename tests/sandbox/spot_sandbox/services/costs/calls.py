@@ -14,6 +14,7 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 
 from spot_sandbox import clock
+from spot_sandbox.billing import usage_type
 from spot_sandbox.services.costs import ledger
 from spot_sandbox.services.costs.ledger import Line
 
@@ -22,6 +23,9 @@ MONTHS_KEPT = 13
 """Months before the present one that Cost Explorer knows by day."""
 CLOSED_AFTER = 5
 """Days after the end of a month from when on its bill is final, and its days no longer estimated."""
+
+RECORD_TYPES = {"Savings Plans": "SavingsPlanCoveredUsage", "Standard Reserved Instances": "DiscountedUsage"}
+"""By purchase option, where it is not ``Usage``."""
 
 settings = {"page": 1000}
 active: dict[str, str] = {}
@@ -215,21 +219,31 @@ def control_costs(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _injected(given: Mapping[str, Any]) -> Line:
+    region, purchase = given.get("region", "us-east-1"), given.get("purchase", ledger.ON_DEMAND)
+    service = given.get("service", ledger.COMPUTE)
     try:
         tags = {**given.get("tags", {})} | ({"spot.platform/app": given["app"]} if given.get("app") else {})
         return Line(
             day=date.fromisoformat(given["day"]),
-            service=given.get("service", ledger.COMPUTE),
-            region=given.get("region", "us-east-1"),
-            purchase=given.get("purchase", ledger.ON_DEMAND),
-            usage_type=given.get("usage_type", "BoxUsage:m5.large"),
+            service=service,
+            region=region,
+            purchase=purchase,
+            usage_type=given.get("usage_type") or usage_type(region, _usual(service, purchase)),
             amount=float(given["usd"]),
             usage=float(given.get("usage", 1.0)),
             tags=tuple(sorted(tags.items())),
             account=given.get("account", ledger.ACCOUNT),
+            record_type=given.get("record_type", RECORD_TYPES.get(purchase, "Usage")),
         )
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError(f"a line needs day (2026-01-31) and usd, and {json.dumps(given)} has not: {problem}") from None
+
+
+def _usual(service: str, purchase: str) -> str:
+    """The usage type of a line that does not say one, without the region's code."""
+    if service != ledger.COMPUTE:
+        return "Usage"
+    return "SpotUsage:m5.large" if purchase == ledger.SPOT else "BoxUsage:m5.large"
 
 
 def control_shown(_query: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
 from spot_sandbox import ACCOUNT, clock
+from spot_sandbox.billing import usage_type
 from spot_sandbox.services.history import cost
 from spot_sandbox.services.instances import records
 
@@ -50,6 +51,7 @@ class Line:
     tags: Tags = ()
     account: str = ACCOUNT
     instance_type: str = "NoInstanceType"
+    record_type: str = "Usage"
 
     def dimension(self, name: str) -> str:
         """The value of one of Cost Explorer's dimensions. Raises ``KeyError`` for one that is not here."""
@@ -60,12 +62,12 @@ class Line:
             "USAGE_TYPE": self.usage_type,
             "INSTANCE_TYPE": self.instance_type,
             "LINKED_ACCOUNT": self.account,
-            "RECORD_TYPE": "Usage",
+            "RECORD_TYPE": self.record_type,
         }[name]
 
 
 _kept: dict[tuple[date, str, str, str, Tags], list[float]] = defaultdict(lambda: [0.0, 0.0])
-"""By day, service, region, usage type and tags: USD and usage of what is looked at."""
+"""By day, service, region, usage type without the region's code, and tags: USD and usage of what is looked at."""
 injected: list[Line] = []
 _there: dict[tuple[str, str, str, Tags], list[float]] = {}
 """What was there at the last look, by region, service, usage type and tags: USD and usage an hour."""
@@ -92,15 +94,15 @@ def look() -> None:
     begin, end = _last, clock.time()
     _last = end
     spans = list(_days(begin, end))
-    for (region, service, usage_type, tags), (usd, usage) in _there.items():
+    for (region, service, what, tags), (usd, usage) in _there.items():
         for day, seconds in spans:
-            entry = _kept[day, service, region, usage_type, tags]
+            entry = _kept[day, service, region, what, tags]
             entry[0] += usd * seconds / HOUR
             entry[1] += usage * seconds / HOUR
     _there.clear()
     for region in list(ec2_backends[ACCOUNT]):
-        for service, usage_type, tags, usage, price in _present(region):
-            entry = _there.setdefault((region, service, usage_type, tags), [0.0, 0.0])
+        for service, what, tags, usage, price in _present(region):
+            entry = _there.setdefault((region, service, what, tags), [0.0, 0.0])
             entry[0] += price * usage
             entry[1] += usage
 
@@ -161,15 +163,15 @@ def lines(first: date, last: date) -> Iterator[Line]:
     for one in records.ALL:
         begin, end = max(since, one.launched), min(until, one.ended or now)
         region, _zone, kind, lifecycle = one.pool
-        usage_type = f"{'SpotUsage' if lifecycle == 'spot' else 'BoxUsage'}:{kind}"
+        kind_of_hours = usage_type(region, f"{'SpotUsage' if lifecycle == 'spot' else 'BoxUsage'}:{kind}")
         purchase, tags = SPOT if lifecycle == "spot" else ON_DEMAND, tuple(sorted(one.tags.items()))
         for day, seconds in _days(begin, end):
             start = max(begin, midnight(day))
             usd = _instance_cost(one.pool, day, start, start + seconds, now)
-            yield Line(day, COMPUTE, region, purchase, usage_type, usd, seconds / HOUR, tags, instance_type=kind)
-    for (day, service, region, usage_type, tags), (usd, usage) in _kept.items():
+            yield Line(day, COMPUTE, region, purchase, kind_of_hours, usd, seconds / HOUR, tags, instance_type=kind)
+    for (day, service, region, what, tags), (usd, usage) in _kept.items():
         if first <= day <= last:
-            yield Line(day, service, region, ON_DEMAND, usage_type, usd, usage, tags)
+            yield Line(day, service, region, ON_DEMAND, usage_type(region, what), usd, usage, tags)
     yield from (line for line in injected if first <= line.day <= last)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.spot.platform.plugins.module_utils.engine.equivalents import COMPUTE, compare
+from ansible_collections.spot.platform.plugins.module_utils.engine.money import units_of
 from ansible_collections.spot.platform.plugins.module_utils.engine.snapshot import compose
 from ansible_collections.spot.platform.plugins.module_utils.engine.snapshot_parts import costs_of, market_of, purchase_of, saved_of
 
@@ -38,11 +40,45 @@ def test_the_costs_of_a_page_are_those_of_the_modules():
 
 def test_what_was_saved_is_that_of_the_fleets_and_comes_with_the_costs():
     fleets = [FLEET, {"app": "new", "cost": None}]
-    saved = {"saved_usd": 3.0, "saved_share": 0.75, "saved_since": MONEY["since"], "fallback_usd": 0.25, "interrupted_usd": 0.5}
+    since = MONEY["since"]
+    saved = {"saved_usd": 3.0, "saved_share": 0.75, "saved_since": since, "saved_basis": "estimated"}
+    saved |= {"fallback_usd": 0.25, "interrupted_usd": 0.5, "fallback_since": since}
     assert saved_of(fleets) == saved and saved_of([]) == {}
     made = compose({"fleets": fleets, "costs": {"basis": "billed"}}, [], "2026-01-31T00:00:00Z")
     assert made["costs"] == {"basis": "billed", **saved}
     assert "costs" not in compose({"fleets": fleets}, [], "2026-01-31T00:00:00Z")
+
+
+def test_days_have_what_they_would_have_cost_on_demand_and_the_month_what_it_saved():
+    rows = [
+        {"day": day, "app": "web", "service": service, "region": None, "purchase": purchase, "usd": usd, "basis": "billed"}
+        for day, service, purchase, usd in (
+            ("2026-01-30", COMPUTE, "Spot Instances", 1.1), ("2026-01-30", COMPUTE, "On Demand Instances", 0.2),
+            ("2026-01-30", "EC2 - Other", "On Demand Instances", 0.3), ("2025-12-31", COMPUTE, "Spot Instances", 2.0),
+            ("2026-01-29", COMPUTE, "Spot Instances", 7.0),
+        )
+    ]  # fmt: skip
+    lines = {
+        ("2026-01-30", ("web", "SpotUsage:m5.large")): (units_of(0.4), units_of(10)),
+        ("2026-01-30", ("web", "EU-SpotUsage:m5.large")): (units_of(0.6), units_of(10)),
+        ("2026-01-30", ("web", "BoxUsage:m5.large")): (units_of(0.2), units_of(2)),
+        ("2026-01-29", ("web", "SpotUsage:x9.large")): (units_of(7), units_of(10)),
+        ("2025-12-31", ("web", "SpotUsage:m5.large")): (units_of(2), units_of(30)),
+    }
+    compared = compare(lines, {"us-east-1": {"m5.large": 0.1}, "eu-west-1": {"m5.large": 0.11}})
+    told = {**compared, "start": "2025-12-05", "end": "2026-01-31", "paid_basis": "billed", "on_demand_basis": "list price"}
+    part = costs_of({**COSTS, "rows": rows, "equivalents": told}, WATCH, None, "2026-01-30")
+    shown = [row.get("on_demand_usd") for row in part["days"]]
+    assert shown == [2.2, 0.2, None, 3.0, None], "what has no price or is no instance has no such figure"
+    saved = {"saved_usd": 1.1, "saved_share": pytest.approx(1.1 / 2.3), "saved_since": "2026-01-01T00:00:00Z"}
+    saved["saved_basis"] = "billed, On-Demand at list price"
+    assert {name: part[name] for name in saved} == saved
+    made = compose({"fleets": [FLEET], "costs": part}, [], "2026-01-31T00:00:00Z")["costs"]
+    assert {name: made[name] for name in saved} == saved, "what is billed comes before the estimate"
+    assert (made["fallback_usd"], made["fallback_since"]) == (0.25, MONEY["since"])
+    by_region = [{**rows[0], "region": region} for region in ("us-east-1", "eu-west-1")]
+    part = costs_of({**COSTS, "rows": by_region, "equivalents": told}, WATCH, None, "2026-01-30")
+    assert [row["on_demand_usd"] for row in part["days"]] == [1.7, 1.6]
 
 
 def test_a_month_that_begins_has_no_forecast():
