@@ -349,11 +349,11 @@ MARKET = Board(
         Row(
             "",
             (
-                stat("Pools held", "In which instances run.", f"count({HELD})"),
-                stat("Spot Instances", "In all pools.", total("pool_held", REGIONS)),
+                stat("Pools held", "In which something runs.", f"count({HELD})"),
+                stat("Held", "Spot capacity in all pools, in the units of the applications.", total("pool_held", REGIONS)),
                 stat(
                     "In one pool",
-                    "Largest share of the instances that one pool could take away.",
+                    "Largest share of what runs that one pool could take away.",
                     f"max({ours('pool_held', REGIONS)}) / (sum({ours('pool_held', REGIONS)}) > 0)",
                     "percentunit",
                     ((None, "green"), (0.5, "orange")),
@@ -361,7 +361,7 @@ MARKET = Board(
                 ),
                 stat(
                     "Price of an instance",
-                    "An hour, the mean of those that run.",
+                    "USD an hour, the mean over what runs.",
                     f"sum({ours('pool_held', REGIONS)} * {ours('pool_price_usd_per_hour', REGIONS)}) / (sum({ours('pool_held', REGIONS)}) > 0)",
                     "currencyUSD",
                     decimals=4,
@@ -379,7 +379,7 @@ MARKET = Board(
         Row(
             "Held",
             (
-                Panel("timeseries", "Instances by pool", "Those that run.", [Query(HELD, "{{zone}} {{type}}")], stacked=True, low=0),
+                Panel("timeseries", "Capacity by pool", "What runs, in the units of the applications.", [Query(HELD, "{{zone}} {{type}}")], stacked=True, low=0),
                 Panel(
                     "timeseries",
                     "Prices of the pools held",
@@ -390,7 +390,7 @@ MARKET = Board(
                 Panel(
                     "timeseries",
                     "Held and wanted",
-                    "By region, in instances.",
+                    "By region, in the units of the applications.",
                     [
                         Query(each("pool_held", "region", REGIONS), "{{region}} held"),
                         Query(each("pool_wanted", "region", REGIONS), "{{region}} wanted"),
@@ -554,7 +554,7 @@ INTERRUPTIONS = Board(
             (
                 Panel(
                     "timeseries",
-                    "Told to go",
+                    "Told to go, at each moment",
                     "Instances in the 24 hours before, by application.",
                     [Query(each("interruption_notices_last_day", "app"), "{{app}}")],
                     stacked=True,

@@ -95,8 +95,8 @@ def pools(found: Iterable[Mapping[str, Any]]) -> list[Family]:
 
     rows = list(found)
     return [
-        family("held", "Spot Instances in the pool.", "held"),
-        family("wanted", "Spot Instances that are to be in the pool.", "wanted"),
+        family("held", "Spot capacity in the pool, in the units of the applications.", "held"),
+        family("wanted", "Spot capacity that is to be in the pool.", "wanted"),
         family("price_usd_per_hour", "Spot price of an instance.", "price"),
         family("open_ratio", "Chance that the pool gives an instance.", "chance_open"),
         family("loss_seconds", "Mean time until the pool takes an instance away.", "hours_to_a_loss", 3600),
