@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from ansible_collections.spot.platform.plugins.filter.grafana import grafana_dashboard
+from ansible_collections.spot.platform.plugins.filter.grafana_dashboard import grafana_dashboard
 from ansible_collections.spot.platform.plugins.module_utils.engine.grafana_boards import BOARDS
 from ansible_collections.spot.platform.tests.integration.modules.groups import REGION, advance, make
 

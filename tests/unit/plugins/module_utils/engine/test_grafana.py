@@ -10,7 +10,7 @@ import re
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.spot.platform.plugins.filter.grafana import grafana_dashboard
+from ansible_collections.spot.platform.plugins.filter.grafana_dashboard import grafana_dashboard
 from ansible_collections.spot.platform.plugins.module_utils.engine.grafana import COLUMNS, Board, Panel, Query, Row, Variable, dashboard, placed
 from ansible_collections.spot.platform.plugins.module_utils.engine.grafana_boards import BOARDS
 
