@@ -437,7 +437,11 @@ ON_HOST = "app, region, instance_id, mountpoint"
 VOLUMES = Board(
     "Volumes",
     "EBS volumes, and the file systems of the hosts: what is used, how fast it fills, and what may grow.",
-    (V_ENVIRONMENT, Variable("region", "Region", values("region", "volumes", ENVIRONMENT)), Variable("app", "Application", values("app", "volumes", REGIONS))),
+    (
+        V_ENVIRONMENT,
+        Variable("region", "Region", values("region", "volumes", ENVIRONMENT)),
+        Variable("app", "Application", values("app", "volumes", REGIONS)),
+    ),
     (
         Row(
             "",
@@ -503,7 +507,15 @@ VOLUMES = Board(
         Row(
             "EBS",
             (
-                Panel("timeseries", "Size by application", "Of its volumes.", [Query(each("volumes_size_bytes", "app"), "{{app}}")], "bytes", stacked=True, low=0),
+                Panel(
+                    "timeseries",
+                    "Size by application",
+                    "Of its volumes.",
+                    [Query(each("volumes_size_bytes", "app"), "{{app}}")],
+                    "bytes",
+                    stacked=True,
+                    low=0,
+                ),
                 Panel(
                     "table",
                     "Mounts",
