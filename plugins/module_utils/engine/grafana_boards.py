@@ -340,6 +340,7 @@ COST = Board(
 )
 
 HELD = f"({ours('pool_held', REGIONS)} > 0)"
+ALL_HELD = total("pool_held", REGIONS)
 POOL = (("zone", "Zone"), ("type", "Type"))
 MARKET = Board(
     "Spot market",
@@ -350,11 +351,11 @@ MARKET = Board(
             "",
             (
                 stat("Pools held", "In which something runs.", f"count({HELD})"),
-                stat("Held", "Spot capacity in all pools, in the units of the applications.", total("pool_held", REGIONS)),
+                stat("Held", "Spot capacity in all pools, in the units of the applications.", ALL_HELD),
                 stat(
                     "In one pool",
                     "Largest share of what runs that one pool could take away.",
-                    f"max({ours('pool_held', REGIONS)}) / (sum({ours('pool_held', REGIONS)}) > 0)",
+                    f"max({ours('pool_held', REGIONS)}) / ({ALL_HELD} > 0)",
                     "percentunit",
                     ((None, "green"), (0.5, "orange")),
                     decimals=0,
@@ -362,7 +363,7 @@ MARKET = Board(
                 stat(
                     "Price of an instance",
                     "USD an hour, the mean over what runs.",
-                    f"sum({ours('pool_held', REGIONS)} * {ours('pool_price_usd_per_hour', REGIONS)}) / (sum({ours('pool_held', REGIONS)}) > 0)",
+                    f"sum({ours('pool_held', REGIONS)} * {ours('pool_price_usd_per_hour', REGIONS)}) / ({ALL_HELD} > 0)",
                     "currencyUSD",
                     decimals=4,
                 ),
