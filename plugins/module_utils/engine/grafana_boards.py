@@ -380,7 +380,14 @@ MARKET = Board(
         Row(
             "Held",
             (
-                Panel("timeseries", "Capacity by pool", "What runs, in the units of the applications.", [Query(HELD, "{{zone}} {{type}}")], stacked=True, low=0),
+                Panel(
+                    "timeseries",
+                    "Capacity by pool",
+                    "What runs, in the units of the applications.",
+                    [Query(HELD, "{{zone}} {{type}}")],
+                    stacked=True,
+                    low=0,
+                ),
                 Panel(
                     "timeseries",
                     "Prices of the pools held",
