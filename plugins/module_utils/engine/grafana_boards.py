@@ -161,9 +161,9 @@ FLEET = Board(
                 Panel(
                     "table",
                     "Certificates",
-                    "Those that are used or may be, and how long they last.",
-                    [Query(f"min by (name, region, app) ({ours('certificate_expiry_timestamp_seconds', APPS)}) - time()", "Ends in", "s")],
-                    labels=(("name", "Name"), REGION, APP),
+                    "How long they last; of one name the first that ends.",
+                    [Query(f"min by (name, region, app, in_use) ({ours('certificate_expiry_timestamp_seconds')}) - time()", "Ends in", "s")],
+                    labels=(("name", "Name"), REGION, APP, ("in_use", "In use")),
                     width=8,
                 ),
                 Panel(

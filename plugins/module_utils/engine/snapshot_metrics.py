@@ -129,19 +129,19 @@ def events(snapshot: Mapping[str, Any]) -> list[Family]:
     """What happened in the day before the snapshot.
 
     Without an event of the platform its log may not have been read, so that there is no count at all; with one, what did not happen in a
-    region of an application is 0.
+    region of an application is 0. A step that was not taken does not count; a notice does, even where nothing had to be done about it.
     """
     activity = snapshot.get("activity") or ()
     if not any(event.get("source") == "platform" for event in activity):
         return []
     begin = moment(snapshot["made_at"]) - DAY
-    recent = [event for event in activity if event.get("changed") is not False and moment(event["time"]) >= begin]
+    recent = [event for event in activity if moment(event["time"]) >= begin]
     places = sorted({tuple(labels_of(one, PLACE).values()) for one in (*(snapshot.get("fleets") or ()), *recent) if one.get("app")})
     found = []
     for name, kinds, meaning in EVENTS:
         counted = Counter({place: 0 for place in places})
         for event in recent:
-            if event["kind"] in kinds:
+            if event["kind"] in kinds and (event.get("changed") is not False or not event["kind"].startswith("capacity.")):
                 counted[tuple(labels_of(event, PLACE).values())] += len((event.get("after") or {}).get("ids") or (event,))
         found.append(
             Family(

@@ -92,7 +92,7 @@ def test_events_of_the_last_day_are_counted_by_the_instances_that_they_are_about
     found = counts(
         event("interruption.handled", after={"ids": ["i-1", "i-2"]}),
         event("interruption.handled", time=ago(hours=25), after={"ids": ["i-3"]}),
-        event("rebalance.noted", after={"ids": ["i-4"]}),
+        event("rebalance.noted", changed=False, after={"ids": ["i-4"]}),
         event("rebalance.replaced", after={"ids": ["i-5"]}),
         event("capacity.fallback"),
         event("capacity.fallback", changed=False),
