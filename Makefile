@@ -50,7 +50,7 @@ demo: setup ## Show the platform at work on the embedded sandbox, in minutes, wi
 demo-volumes: setup debian-docker.io.deb debian-mmdebstrap debian-iptables debian-prometheus debian-prometheus-alertmanager ## Fill a disk on a systemd host until it grows, with Prometheus, Alertmanager and the rulebook
 	@tests/hosts/with_engine.sh python tests/demo/volumes.py
 
-test: setup debian-chromium debian-java debian-prometheus debian-shellcheck ## Run all gates: each of the targets from here to demo-check
+test: setup debian-chromium debian-java debian-prometheus debian-prometheus-node-exporter debian-shellcheck ## Run all gates: each of the targets from here to demo-check
 	@python tests/gates/run.py
 
 lint: setup ## Lint YAML, playbooks and roles: yamllint, and ansible-lint's production profile
@@ -80,7 +80,7 @@ importer: setup ## Build the collection and import it as Galaxy does
 contract: setup ## Test what no linter sees: interfaces, defaults, names, examples
 	@python -m pytest -q tests/contract
 
-integration: setup debian-java debian-prometheus ## Test modules, plugins and playbooks against the sandbox
+integration: setup debian-java debian-prometheus debian-prometheus-node-exporter ## Test modules, plugins and playbooks against the sandbox
 	@python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST)
 
 debian-%.deb:

@@ -70,6 +70,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.spot.platform.plugins.module_utils.activity import rfc3339
 from ansible_collections.spot.platform.plugins.module_utils.engine import snapshot as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine import snapshot_parts as parts_of
+from ansible_collections.spot.platform.plugins.module_utils.engine.snapshot_metrics import metrics
 
 
 def snapshot(
@@ -102,6 +103,16 @@ def snapshot_script(text: str) -> str:
     return engine.as_script(str(text).strip())
 
 
+def snapshot_metrics(content: Mapping[str, Any]) -> str:
+    """See ``snapshot_metrics.yml``."""
+    if not isinstance(content, Mapping) or not content.get("made_at"):
+        raise AnsibleFilterError("this is no snapshot: it does not say when it was made, in 'made_at'")
+    try:
+        return metrics(content)
+    except ValueError as failure:
+        raise AnsibleFilterError(f"the snapshot cannot be told as metrics: {failure}") from failure
+
+
 def costs_part(
     costs: Mapping[str, Any],
     watch: Mapping[str, Any],
@@ -123,6 +134,7 @@ class FilterModule:
             "snapshot": snapshot,
             "snapshot_json": snapshot_json,
             "snapshot_script": snapshot_script,
+            "snapshot_metrics": snapshot_metrics,
             "costs_part": costs_part,
             "market_part": parts_of.market_of,
         }

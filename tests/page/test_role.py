@@ -79,6 +79,14 @@ def test_templates_in_tags_are_text(tmp_path):
             },
             "links only what begins with https://",
         ),
+        (
+            {"dashboard_snapshot": {"made_at": "2026-01-31T12:00:00.000Z"}, "dashboard_metrics": "/tmp/metrics.txt"},
+            "dashboard_metrics is /tmp/metrics.txt, but the node exporter reads only files whose names end with .prom",
+        ),
+        (
+            {"dashboard_snapshot": {"made_at": "2026-01-31T12:00:00.000Z"}, "dashboard_metrics": "/nowhere/metrics.prom"},
+            "dashboard_metrics is /nowhere/metrics.prom, but there is no such folder",
+        ),
     ],
 )
 def test_inputs_that_do_not_do_are_refused_before_anything_is_written(tmp_path, given, said):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from ansible_collections.spot.platform.plugins.module_utils.engine import equivalents
+from ansible_collections.spot.platform.plugins.module_utils.engine import equivalents, exposition
 from ansible_collections.spot.platform.plugins.module_utils.engine.cost_queries import next_month
 from ansible_collections.spot.platform.plugins.module_utils.engine.money import rounded, shared_out, units_of
 
@@ -276,8 +276,8 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def metrics(report: Mapping[str, Any], now: float) -> str:
-    """The report in Prometheus's text format. ``now``: seconds since 1970."""
+def metrics(report: Mapping[str, Any], now: float, environment: str = "") -> str:
+    """The report in Prometheus's text format. ``now``: seconds since 1970; ``environment``: a label of all of it, where there is one."""
     month = report["month"]
     cells: dict[tuple[str, str, str], int] = defaultdict(int)
     for row in report["rows"]:
@@ -326,21 +326,10 @@ def metrics(report: Mapping[str, Any], now: float) -> str:
         ("cost_api_requests", "Requests of Cost Explorer for the last report.", [({}, report["api_requests"])]),
         ("cost_report_timestamp_seconds", "When the report was made.", [({}, round(now, 3))]),
     ]
-    lines = []
-    for name, meaning, samples in families:
-        if samples:
-            lines += [f"# HELP spot_platform_{name} {meaning}", f"# TYPE spot_platform_{name} gauge"]
-            lines += [f"spot_platform_{name}{_labels(labels)} {value}" for labels, value in samples]
-    return "\n".join(lines) + "\n"
+    labels = {"environment": environment} if environment else {}
+    return exposition.text((exposition.Family(*family) for family in families), labels)
 
 
 def _anomaly_metric(one: Mapping[str, Any]) -> tuple[dict[str, str], float]:
     whose = "*" if one["app"] is None else one["app"]
     return {"app": whose, "day": one["day"]}, round(one["usd"] - one["usual_usd"], 6)
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    def escaped(value: str) -> str:
-        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-    return "{" + ",".join(f'{name}="{escaped(value)}"' for name, value in labels.items()) + "}" if labels else ""

@@ -95,9 +95,10 @@ def test_a_month_is_reported_in_every_form_and_again_for_nothing(project: Projec
     with Path(costs["cost_report_csv"]).open(encoding="utf-8", newline="") as file:
         assert sum(Decimal(line["usd"]) for line in csv.DictReader(file)) == Decimal(str(report["total_usd"]))
     metrics = Path(costs["cost_report_metrics"]).read_text("utf-8")
-    assert 'spot_platform_budget_usd{app="worker"} 1.0' in metrics
-    assert f'spot_platform_instance_month_on_demand_usd{{app="worker",month="{report["month"]}"}} {told["on_demand_usd"]}' in metrics
-    assert f'spot_platform_waste_month_usd{{kind="address.unattached",region="{REGION}"}} 3.65' in metrics
+    assert f'spot_platform_budget_usd{{environment="{ENVIRONMENT}",app="worker"}} 1.0' in metrics
+    month = f'spot_platform_instance_month_on_demand_usd{{environment="{ENVIRONMENT}",app="worker",month="{report["month"]}"}}'
+    assert f'{month} {told["on_demand_usd"]}' in metrics
+    assert f'spot_platform_waste_month_usd{{environment="{ENVIRONMENT}",kind="address.unattached",region="{REGION}"}} 3.65' in metrics
     (wasted,) = report["waste"]
     assert wasted["command"].startswith(f"aws ec2 release-address --region {REGION}") and "3.65 USD a month are wasted in 1 place;" in words
 

@@ -188,6 +188,7 @@ def test_metrics_have_the_format_of_prometheus():
     assert 'spot_platform_budget_spent_ratio{app="web"} 0.4' in text
     assert 'spot_platform_cost_forecast_usd{app="",bound="expected"} 90.5' in text
     assert text.endswith("spot_platform_cost_report_timestamp_seconds 1768000000.5\n")
+    assert 'budget_usd{environment="it",app="web"} 50.0' in FILTERS["cost_metrics"](report(), 0.0, environment="it")
 
 
 @pytest.mark.parametrize(

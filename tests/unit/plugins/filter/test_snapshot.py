@@ -7,7 +7,12 @@ import json
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.spot.platform.plugins.filter.snapshot import snapshot, snapshot_json, snapshot_script
+from ansible_collections.spot.platform.plugins.filter.snapshot import (
+    snapshot,
+    snapshot_json,
+    snapshot_metrics,
+    snapshot_script,
+)
 
 NOW = "2026-01-31T12:00:00.000Z"
 
@@ -39,3 +44,11 @@ def test_the_same_snapshot_gives_the_same_text():
     made = snapshot({"fleets": [], "generated_at": NOW})
     assert snapshot_json(made) == snapshot_json(json.loads(snapshot_json(made)))
     assert snapshot_script(snapshot_json(made)) == f"receive('{snapshot_json(made).strip()}');\n"
+
+
+def test_metrics_need_a_snapshot_with_times():
+    assert "snapshot_timestamp_seconds" in snapshot_metrics(snapshot({"fleets": [], "generated_at": NOW}))
+    with pytest.raises(AnsibleFilterError, match="made_at"):
+        snapshot_metrics({"fleets": []})
+    with pytest.raises(AnsibleFilterError, match="yesterday"):
+        snapshot_metrics({"made_at": "yesterday"})
