@@ -39,6 +39,9 @@ function missing(part, name) {
 }
 const told = (error) => (typeof error === "string" ? error : [error.region, error.what, error.message].filter(Boolean).join(": "));
 
+/** What the capacity of some applications is counted in, in words. */
+const unitsOf = (apps) => [...new Set(apps.map((app) => app.unit).filter(Boolean))].join(" and ");
+
 /** The applications by name, with all that is known of each. */
 function appsOf(snapshot) {
   const found = new Map();

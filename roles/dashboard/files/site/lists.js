@@ -119,7 +119,7 @@ function marketView(route) {
   if (missed) return [h("h1", {}, "Spot market"), missed, placed(route)];
   const rows = (data.snapshot.market.pools || []).map((row) => ({ ...row, here: row.held > 0 ? "runs here" : row.wanted > 0 ? "would go here" : "neither" }));
   return [h("h1", {}, "Spot market"),
-    h("section", { class: "grid", "aria-label": "Key figures" }, figure("Pools held", count(rows.filter((row) => row.held > 0).length), `of ${count(rows.length)}`), figure("Held", count(rows.reduce((all, row) => all + (row.held || 0), 0)), "instances"), figure("Pools it would go to", count(rows.filter((row) => row.wanted > 0 && !(row.held > 0)).length), "that it does not hold")),
+    h("section", { class: "grid", "aria-label": "Key figures" }, figure("Pools held", count(rows.filter((row) => row.held > 0).length), `of ${count(rows.length)}`), figure("Held", count(rows.reduce((all, row) => all + (row.held || 0), 0)), unitsOf([...data.apps.values()])), figure("Pools it would go to", count(rows.filter((row) => row.wanted > 0 && !(row.held > 0)).length), "that it does not hold")),
     h("h2", {}, "Pools"),
     h("p", { class: "soft" }, "Interrupted: the share of a month's instances, as AWS publishes it. Score: AWS's placement score. Lasts: the hours until an instance is lost, as the platform reckons. Can launch: the chance that a launch there succeeds."),
     listView(route, {

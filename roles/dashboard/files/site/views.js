@@ -27,7 +27,7 @@ function overviewFigures(apps) {
   const serving = apps.reduce((all, app) => all + app.serving, 0);
   const target = apps.reduce((all, app) => all + app.target, 0);
   const short = apps.filter((app) => app.short > 0).length;
-  const units = [...new Set(apps.map((app) => app.unit).filter(Boolean))].join(" and ");
+  const units = unitsOf(apps);
   const instances = list("instances");
   const sick = instances.filter((one) => one.health === "unhealthy").length;
   const found = [figure("Serving", `${count(serving)} of ${count(target)}`, short ? `${units}; ${things(short, "application")} short` : `${units}; all as wanted`)];
