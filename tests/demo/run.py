@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo: two applications in two regions on the embedded sandbox, through a Spot drought and back.
+"""The demo: two applications in two regions on the embedded sandbox, through a Spot drought and back, and then through a month.
 
 It runs the same playbooks that a user runs, plays the market's part through the sandbox's control interface, and
 asserts what each act is meant to show: it exits 1 when the platform did not do what this page promises.
@@ -21,13 +21,20 @@ import threading
 import time
 import urllib.request
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import month
+
 ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = "tests/demo/inventory"
 REGIONS = ("us-east-1", "eu-west-1")
 HIT = "us-east-1"
 """The region that the drought strikes; the other one shows that nothing happens to it."""
+
+ARRIVES_BEFORE = timedelta(minutes=2)
+"""How far behind the present the sandbox's clock is at the end, so that nothing of the month is in the future."""
 
 
 class DemoError(Exception):
@@ -50,6 +57,7 @@ class Demo:
             "ANSIBLE_NOCOLOR": "1",
             "AWS_ENDPOINT_URL": self.url,
             "SPOT_ACTIVITY_FILE": str(output / "activity.jsonl"),
+            "SPOT_DEMO_DIRECTORY": str(output),
         }
 
     @contextmanager
@@ -62,10 +70,12 @@ class Demo:
 
     def playbook(self, name: str, **variables: Any) -> str:
         """Run a playbook of the collection as a user would and return its output; raise ``DemoError`` if it fails."""
-        command = ["ansible-playbook", f"spot.platform.{name}"]
-        for key, value in variables.items():
-            command += ["-e", json.dumps({key: value})]
-        shown = " ".join(command[:2] + [f"-e {key}={value}" for key, value in variables.items()])
+        shown = " ".join([f"spot.platform.{name} -i {INVENTORY}", *(f"-e {key}={value}" for key, value in variables.items())])
+        return self.run(name, f"spot.platform.{name}", f"ansible-playbook {shown}", variables)
+
+    def run(self, name: str, playbook: str, shown: str, variables: dict[str, Any]) -> str:
+        """Run a playbook, a name or a file, and return its output, which is logged as ``name``; raise ``DemoError`` if it fails."""
+        command = ["ansible-playbook", playbook, "-i", INVENTORY, *(part for one in variables.items() for part in ("-e", json.dumps(dict([one]))))]
         print(f"  $ {shown}", flush=True)
         log = self.output / f"{len(list(self.output.glob('*.log'))) + 1:02d}-{name}.log"
         lines: list[str] = []
@@ -103,6 +113,10 @@ class Demo:
         """Let sandbox time pass."""
         print(f"  ... {seconds // 60} min {seconds % 60:02d} s pass: {why}", flush=True)
         self.control("clock", advance=seconds)
+
+    def time(self) -> datetime:
+        """The sandbox's time."""
+        return datetime.fromisoformat(self.control("clock")["time"])
 
     def fleets(self) -> dict[tuple[str, str], dict[str, Any]]:
         """The fleets as ``platform_status`` sees them, by application and region; prints its table."""
@@ -241,11 +255,32 @@ def drought(demo: Demo) -> None:
         expect(other["serving_min"] >= other["target"], f"{REGIONS[1]} never noticed", other)
 
 
+def simulated_month(demo: Demo) -> None:
+    """Let the days pass until the sandbox has arrived at the present: load, market, a certificate, deployments, volumes that fill."""
+    with demo.act("6. A month passes"):
+        start = demo.time()
+        hours = (datetime.now(timezone.utc) - start - ARRIVES_BEFORE).total_seconds() / 3600
+        people = month.People(demo.url, REGIONS)
+        print("  The demo plays the visitors, the certificate's owner and the team's pipeline.")
+        people.bring_certificate(HIT)
+        people.set_up_pipeline()
+        people.visit(start, 0.0, hours + 1)
+        for number, steps in enumerate(month.parts(hours, HIT, REGIONS[1]), 1):
+            said = "; ".join(dict.fromkeys(step["say"] for step in steps))
+            print(f"  Week {number}: {said}.")
+            demo.run(f"week-{number}", "tests/demo/month.yml", f"ansible-playbook tests/demo/month.yml -i {INVENTORY} (week {number})",
+                     {"month_sandbox": demo.url, "month_steps": steps})
+            if number < 5:
+                people.deploy(f"1.{number}.0")
+                print(f"  The pipeline deploys web 1.{number}.0 with CodeDeploy.")
+
+
 def run(demo: Demo) -> dict[str, Any]:
     """All acts in order; returns the report that was written."""
     started = time.monotonic()
-    with demo.act("1. Start an AWS to play with"):
-        demo.playbook("sandbox", sandbox_port=demo.port, sandbox_directory=str(demo.output / "sandbox"))
+    with demo.act("1. Start an AWS to play with, a month ago"):
+        directory = str(demo.output / "sandbox")
+        demo.playbook("sandbox", sandbox_port=demo.port, sandbox_directory=directory, sandbox_days_ago=month.DAYS)
     with demo.act(f"2. Onboard two applications in {' and '.join(REGIONS)}"):
         demo.playbook("app_onboard", app_keys=str(demo.output / "keys"))
         demo.pass_time(120, "instances start and become healthy")
@@ -256,7 +291,8 @@ def run(demo: Demo) -> dict[str, Any]:
             expect(fleet["serving"] >= fleet["target"], f"{name} serves its target of {fleet['target']}", fleet)
             expect(fleet["spot"] > fleet["on_demand"], f"{name} runs mostly on Spot", fleet)
     drought(demo)
-    with demo.act("6. What happened, and what was saved"):
+    simulated_month(demo)
+    with demo.act("7. What happened, and what was saved"):
         demo.playbook("platform_report", dashboard_directory=str(demo.output))
     path = demo.output / "report.json"
     report = json.loads(path.read_text("utf-8"))
