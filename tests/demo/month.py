@@ -29,6 +29,8 @@ EVERY = 300
 """Seconds between two values of the load."""
 VOLUMES = {"app": "web", "mount": "/srv/uploads", "regions": ["eu-west-1"], "percent": 40}
 """Whose uploads fill their volumes."""
+VOLUME_GIB = 20
+"""Their size at launch, as the manifest of web says it."""
 CERTIFICATE = "shop.example.com"
 CERTIFICATE_DAYS = 21
 """What is left of the certificate at the end of the month."""
@@ -45,10 +47,10 @@ def parts(hours: float, hit: str, other: str) -> list[list[dict[str, Any]]]:
         (WEEK + 81, {"say": "the uploads fill their volumes", "grow": [VOLUMES]}),
         (WEEK + 106, {"say": "a pool is taken away", "take": other, "pause": 20}),
         (2 * WEEK + 83, {"say": "a pool is taken away", "take": hit, "pause": 20}),
-        # With the notice On-Demand starts; what was told to go has gone at the second look.
-        (begin, {"say": f"Spot runs dry in {hit}", "room": _crunch(hit), "pause": 20, "looks": 2}),
+        (begin, {"say": f"Spot runs dry in {hit}", "room": _crunch(hit), "pause": 20}),
+        (begin + 0.1, {"say": "what was told to go has gone"}),
         (begin + 75, {"say": "the crunch goes on"}),
-        (end, {"say": "Spot comes back", "room": [{"room": 40}], "pause": 600, "looks": 4}),
+        (end, {"say": "Spot comes back", "room": [{"room": 40}], "pause": 300, "looks": 4}),
         (hours - 1.5, {"say": "the uploads fill their volumes again", "grow": [VOLUMES]}),
         (hours, {"say": "the present"}),
     ]

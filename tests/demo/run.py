@@ -29,6 +29,7 @@ import month
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = "tests/demo/inventory"
+COMPUTE = "Amazon Elastic Compute Cloud - Compute"
 REGIONS = ("us-east-1", "eu-west-1")
 HIT = "us-east-1"
 """The region that the drought strikes; the other one shows that nothing happens to it."""
@@ -117,6 +118,16 @@ class Demo:
     def time(self) -> datetime:
         """The sandbox's time."""
         return datetime.fromisoformat(self.control("clock")["time"])
+
+    def backdate(self) -> None:
+        """What this machine noted by its own clock, which is at the present, goes to the sandbox's time."""
+        path, now = self.output / "activity.jsonl", self.time()
+        ahead, events = datetime.now(timezone.utc) - now, [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        for event in events:
+            noted = datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
+            if noted > now + timedelta(hours=1):
+                event["time"] = (noted - ahead).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        path.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
 
     def fleets(self) -> dict[tuple[str, str], dict[str, Any]]:
         """The fleets as ``platform_status`` sees them, by application and region; prints its table."""
@@ -273,6 +284,36 @@ def simulated_month(demo: Demo) -> None:
             if number < 5:
                 people.deploy(f"1.{number}.0")
                 print(f"  The pipeline deploys web 1.{number}.0 with CodeDeploy.")
+            if number == 4:
+                short = demo.fleets()[("web", HIT)]
+                expect(short["fallback"] > 0, "On-Demand stands in all through the crunch", short)
+                expect(short["serving"] >= short["target"], "web serves its target", short)
+        demo.backdate()
+
+
+def check_month(demo: Demo, report: dict[str, Any]) -> None:
+    """What the page is to show of the month."""
+    page = json.loads((demo.output / "data" / "snapshot.json").read_text("utf-8"))
+    spent: dict[str, dict[str, float]] = {}
+    for row in page["costs"]["days"]:
+        if row["service"] == COMPUTE:
+            day = spent.setdefault(row["day"], {"spot": 0.0, "on_demand": 0.0})
+            day[row["purchase"]] += row["usd"]
+    days = sorted(spent)[1:-1]  # of the first and the last day there is a part only
+    crunch, calm = days[-6:-1], days[:21]
+    expect(len(days) >= month.DAYS - 2 and all(spent[day]["spot"] > 0 for day in days), "each day has its costs", spent)
+    dear, usual = (sum(sum(spent[day].values()) for day in some) / len(some) for some in (crunch, calm))
+    expect(dear > 1.2 * usual, f"a day of the crunch costs more: {dear:.2f} USD of compute, else {usual:.2f}", spent)
+    stood_in, base = (sum(spent[day]["on_demand"] for day in some) / len(some) for some in (crunch, calm))
+    expect(stood_in > 2 * base, f"that is what On-Demand costs: {stood_in:.2f} USD a day, else {base:.2f}", spent)
+    regions = [one for app in report["apps"] for one in app["regions"]]
+    expect(all(one["fallback"] == 0 for one in regions), "On-Demand was given back at the end", regions)
+    grown = [one for one in page["volumes"] if one["app"] == "web" and one["region"] == REGIONS[1]]
+    expect(any(one["size"] > month.VOLUME_GIB for one in grown), "the volumes of the uploads grew", grown)
+    certificates = [one for one in page["certificates"] if one["name"] == month.CERTIFICATE]
+    expect(len(certificates) == 1 and 0 < certificates[0]["days_left"] < 45, "the certificate has its days left", certificates)
+    deployed = [one for one in page["activity"]["events"] if one["kind"] == "deployment.succeeded"]
+    expect(len(deployed) >= len(REGIONS), "the activity tells of the deployments", [one["kind"] for one in page["activity"]["events"]][-40:])
 
 
 def run(demo: Demo) -> dict[str, Any]:
@@ -290,6 +331,7 @@ def run(demo: Demo) -> dict[str, Any]:
             name = f"{fleet['app']} in {fleet['region']}"
             expect(fleet["serving"] >= fleet["target"], f"{name} serves its target of {fleet['target']}", fleet)
             expect(fleet["spot"] > fleet["on_demand"], f"{name} runs mostly on Spot", fleet)
+    demo.backdate()
     drought(demo)
     simulated_month(demo)
     with demo.act("7. What happened, and what was saved"):
@@ -301,6 +343,7 @@ def run(demo: Demo) -> dict[str, Any]:
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     kinds = [event["kind"] for event in report["events"]]
     expect("capacity.fallback" in kinds and "capacity.returned" in kinds, "the activity tells of both turns", kinds)
+    check_month(demo, report)
     expect(report["cost"]["savings_percent"] > 0, "running on Spot cost less than On-Demand", report["cost"])
     return report
 
