@@ -34,7 +34,7 @@ VOLUME_GIB = 20
 CERTIFICATE = "shop.example.com"
 CERTIFICATE_DAYS = 21
 """What is left of the certificate at the end of the month."""
-PROJECT_TAGS = {"spot.platform/app": "web", "spot.platform/environment": "sandbox"}
+TAGS = {"spot.platform/app": "web", "spot.platform/environment": "sandbox"}
 
 
 def parts(hours: float, hit: str, other: str) -> list[list[dict[str, Any]]]:
@@ -122,7 +122,7 @@ class People:
         answer = self.client("acm", region).import_certificate(
             Certificate=made.public_bytes(serialization.Encoding.PEM),
             PrivateKey=private,
-            Tags=[{"Key": key, "Value": value} for key, value in PROJECT_TAGS.items()],
+            Tags=[{"Key": key, "Value": value} for key, value in TAGS.items()],
         )
         return str(answer["CertificateArn"])
 
@@ -130,7 +130,7 @@ class People:
         """CodeDeploy's application and deployment group in each region."""
         trust = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"codedeploy.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
         role = self.client("iam", self.regions[0]).create_role(RoleName="demo-pipeline", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-        tags = [{"Key": key, "Value": value} for key, value in PROJECT_TAGS.items()]
+        tags = [{"Key": key, "Value": value} for key, value in TAGS.items()]
         for region in self.regions:
             client = self.client("codedeploy", region)
             client.create_application(applicationName="web", computePlatform="Server", tags=tags)
