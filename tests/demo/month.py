@@ -37,8 +37,15 @@ CERTIFICATE_DAYS = 21
 TAGS = {"spot.platform/app": "web", "spot.platform/environment": "sandbox"}
 
 
-def parts(hours: float, hit: str, other: str) -> list[list[dict[str, Any]]]:
-    """The steps of a month of ``hours``, in parts of about a week; ``hit`` is the region of the crunch."""
+def until_monday(start: datetime) -> float:
+    """Hours from ``start`` to the next Monday, 8 o'clock UTC: from then on weeks are counted, so that days alike cost alike."""
+    monday = start.replace(hour=8, minute=0, second=0, microsecond=0) - timedelta(days=start.weekday())
+    return ((monday - start).total_seconds() / 3600) % WEEK
+
+
+def parts(hours: float, monday: float, hit: str, other: str) -> list[list[dict[str, Any]]]:
+    """The steps of a month of ``hours``, in parts of about a week. ``monday``: the hour at which its first week begins, ``hit``: the region
+    of the crunch, ``other``: another one."""
     begin, end = CRUNCH_BEGINS, hours - CRUNCH_ENDS_BEFORE
     moments: list[tuple[float, dict[str, Any]]] = [
         # Beside what the demo plays the market is calm, so that nothing is lost while nobody looks.
@@ -52,15 +59,16 @@ def parts(hours: float, hit: str, other: str) -> list[list[dict[str, Any]]]:
         (begin + 75, {"say": "the crunch goes on"}),
         (end, {"say": "Spot comes back", "room": [{"room": 40}], "pause": 300, "looks": 4}),
         (hours - 1.5, {"say": "the uploads fill their volumes again", "grow": [VOLUMES]}),
-        (hours, {"say": "the present"}),
+        (hours - 0.05, {"say": "the present", "pause": 90, "looks": 2}),
     ]
-    for week in range(5):
-        moments += [(week * WEEK + 8.25, {"say": "a working week begins"}), (week * WEEK + 128.25, {"say": "a weekend begins"})]
+    for week in range(-1, 6):
+        begins = monday + week * WEEK + 0.25  # a quarter of an hour later the load has been what it is for long enough
+        moments += [(begins, {"say": "a working week begins"}), (begins + 120, {"say": "a weekend begins"})]
     made: list[list[dict[str, Any]]] = [[] for _part in range(5)]
     passed = 0.0
-    for moment, step in sorted((one for one in moments if one[0] <= hours), key=lambda one: one[0]):
-        made[min(4, int(moment // WEEK))].append({"seconds": 3600 * (moment - passed), "looks": 1, **step})
-        passed = moment + step.get("pause", 0) * step.get("looks", 1) / 3600
+    for moment, step in sorted((one for one in moments if 0.5 <= one[0] <= hours - 0.05), key=lambda one: one[0]):
+        made[min(4, int(moment // WEEK))].append({"seconds": 3600 * max(0.0, moment - passed), "looks": 1, **step})
+        passed = max(passed, moment) + step.get("pause", 0) * step.get("looks", 1) / 3600
     return made
 
 
@@ -70,9 +78,9 @@ def _crunch(region: str) -> list[dict[str, Any]]:
     return [{"region": region, "room": 0}, *left]
 
 
-def visitors(hour: float) -> float:
-    """How many visitors there are at a time, in a region."""
-    return WORKDAY if (hour - 8) % WEEK < 120 and hour >= 8 else WEEKEND
+def visitors(hour: float, monday: float) -> float:
+    """How many visitors there are at a time, in a region, in weeks that begin at the hour ``monday``."""
+    return WORKDAY if (hour - monday) % WEEK < 120 else WEEKEND
 
 
 class People:
@@ -93,7 +101,7 @@ class People:
                 "MetricName": "Visitors",
                 "Dimensions": [{"Name": "app", "Value": "web"}],
                 "Timestamp": start + timedelta(seconds=second),
-                "Value": visitors(second / 3600),
+                "Value": visitors(second / 3600, until_monday(start)),
             }
             for second in range(int(since * 3600), int(until * 3600), EVERY)
         ]

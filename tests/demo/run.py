@@ -279,7 +279,7 @@ def simulated_month(demo: Demo) -> None:
         people.bring_certificate(HIT)
         people.set_up_pipeline()
         people.visit(start, 0.0, hours + 1)
-        for number, steps in enumerate(month.parts(hours, HIT, REGIONS[1]), 1):
+        for number, steps in enumerate(month.parts(hours, month.until_monday(start), HIT, REGIONS[1]), 1):
             said = "; ".join(dict.fromkeys(step["say"] for step in steps))
             print(f"  Week {number}: {said}.")
             shown = f"ansible-playbook {MONTH} -i {INVENTORY} (week {number})"
