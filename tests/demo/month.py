@@ -9,6 +9,8 @@ answer them. People (who publish the load, import a certificate and deploy) spea
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -34,6 +36,8 @@ VOLUME_GIB = 20
 CERTIFICATE = "shop.example.com"
 CERTIFICATE_DAYS = 21
 """What is left of the certificate at the end of the month."""
+VCPU_QUOTAS = ("L-34B43A08", "L-1216C47A")
+"""Of standard instances: Spot, and On-Demand."""
 TAGS = {"spot.platform/app": "web", "spot.platform/environment": "sandbox"}
 
 
@@ -58,7 +62,7 @@ def parts(hours: float, monday: float, hit: str, other: str) -> list[list[dict[s
         (begin + 0.1, {"say": "what was told to go has gone"}),
         (begin + 75, {"say": "the crunch goes on"}),
         (end, {"say": "Spot comes back", "room": [{"room": 40}], "pause": 300, "looks": 4}),
-        (hours - 1.5, {"say": "the uploads fill their volumes again", "grow": [VOLUMES]}),
+        (hours - 1.5, {"say": "the uploads fill their volumes again", "grow": [VOLUMES], "looks": 0}),
         (hours - 0.05, {"say": "the present", "pause": 90, "looks": 2}),
     ]
     for week in range(-1, 6):
@@ -133,6 +137,14 @@ class People:
             Tags=[{"Key": key, "Value": value} for key, value in TAGS.items()],
         )
         return str(answer["CertificateArn"])
+
+    def raise_quotas(self) -> None:
+        """What a team asks AWS for before it grows: an account starts with 5 vCPUs."""
+        for region in self.regions:
+            for code in VCPU_QUOTAS:
+                body = json.dumps({"region": region, "code": code, "value": 64}).encode()
+                with urllib.request.urlopen(f"{self.url}/sandbox/quotas", body, 30):  # noqa: S310 (loopback, our own server)
+                    pass
 
     def set_up_pipeline(self) -> None:
         """CodeDeploy's application and deployment group in each region."""

@@ -278,6 +278,7 @@ def simulated_month(demo: Demo) -> None:
         print("  The demo plays the visitors, the certificate's owner and the team's pipeline.")
         people.bring_certificate(HIT)
         people.set_up_pipeline()
+        people.raise_quotas()
         people.visit(start, 0.0, hours + 1)
         for number, steps in enumerate(month.parts(hours, month.until_monday(start), HIT, REGIONS[1]), 1):
             said = "; ".join(dict.fromkeys(step["say"] for step in steps))
