@@ -46,7 +46,7 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_header(name, value)
         super().end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the base class)
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 
