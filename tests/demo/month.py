@@ -61,7 +61,7 @@ def parts(hours: float, monday: float, hit: str, other: str) -> list[list[dict[s
         (begin, {"say": f"Spot runs dry in {hit}", "room": _crunch(hit), "pause": 20}),
         (begin + 0.1, {"say": "what was told to go has gone"}),
         (begin + 75, {"say": "the crunch goes on"}),
-        (end, {"say": "Spot comes back", "room": [{"room": 40}], "pause": 300, "looks": 4}),
+        (end, {"say": "Spot comes back", "room": [{"room": 40}], "pause": 300, "looks": 3}),
         (hours - 1.5, {"say": "the uploads fill their volumes again", "grow": [VOLUMES], "looks": 0}),
         (hours - 0.05, {"say": "the present", "pause": 90, "looks": 2}),
     ]

@@ -104,7 +104,7 @@ def test_the_page_shows_the_savings_and_the_fallback(look, report):
 
 def test_the_costs_by_day_show_the_month(look, report):
     page = look(1100, "costs")
-    page.set_viewport_size({"width": 1100, "height": 860})
+    page.set_viewport_size({"width": 1100, "height": 1080})
     card = page.locator("section, article, div").filter(has=page.locator("canvas")).last
     spot, on_demand = card.locator("canvas").first.evaluate(PIXELS, [[11, 138, 125], [212, 130, 15]])
     assert spot > 1000 and on_demand > 1000
