@@ -20,7 +20,7 @@ LONGEST := $(addprefix tests/integration/,playbooks eda chaos modules)
 LONGEST_FIRST = $(LONGEST) $(filter-out $(LONGEST) %__pycache__,$(patsubst %/,%,$(wildcard tests/integration/*/)))
 EXPORT = tests/gates/export.sh build/tree/$@
 
-.PHONY: help setup demo demo-volumes test lint sanity units docs changelog importer contract integration molecule page demo-check chaos soak bench bench-backtest lock vendor clean
+.PHONY: help setup demo demo-open demo-volumes test lint sanity units docs changelog importer contract integration molecule page demo-check chaos soak bench bench-backtest lock vendor clean
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
@@ -46,6 +46,9 @@ debian-java:
 
 demo: setup ## Show the platform at work on the embedded sandbox, in minutes, without an AWS account
 	@python tests/demo/run.py
+
+demo-open: setup ## Serve the page of the demo on loopback until Ctrl-C
+	@python tests/demo/serve.py
 
 demo-volumes: setup debian-docker.io.deb debian-mmdebstrap debian-iptables debian-prometheus debian-prometheus-alertmanager ## Fill a disk on a systemd host until it grows, with Prometheus, Alertmanager and the rulebook
 	@tests/hosts/with_engine.sh python tests/demo/volumes.py

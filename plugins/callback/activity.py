@@ -298,6 +298,8 @@ class CallbackModule(CallbackBase):
         data, task = result._result, result._task_fields  # by these names, 2.17 has them too
         if task.get("check_mode") or task.get("no_log") or data.get("_ansible_no_log"):
             return
+        if str(task.get("action")).endswith("_info"):  # it shows what was done, by us too, and did nothing
+            return
         own = data.get("activity")
         if isinstance(own, list) and all(isinstance(event, dict) and "kind" in event for event in own):
             events = own

@@ -99,4 +99,5 @@ def _event(one: Judged, changed: bool, acted: bool) -> Event:
         before=told["before"],
         after=after | {"state": one.state, "not_before": told["not_before"], "instance": one.instance},
         changed=changed and acted,
+        time=rfc3339(datetime.fromtimestamp(one.now, timezone.utc)),
     )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The spot.platform developers
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo: two applications in two regions on the embedded sandbox, through a Spot drought and back.
+"""The demo: two applications in two regions on the embedded sandbox, through a Spot drought and back, and then through a month.
 
 It runs the same playbooks that a user runs, plays the market's part through the sandbox's control interface, and
 asserts what each act is meant to show: it exits 1 when the platform did not do what this page promises.
@@ -21,13 +21,23 @@ import threading
 import time
 import urllib.request
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import month
+
 ROOT = Path(__file__).resolve().parents[2]
+INVENTORY, MONTH = "tests/demo/inventory", "tests/demo/month.yml"
+COMPUTE = "Amazon Elastic Compute Cloud - Compute"
 REGIONS = ("us-east-1", "eu-west-1")
+SOURCES = ["platform", "autoscaling", "codedeploy"]
+"""Whose events the page shows: all that CloudTrail saw in a month would leave no place for the others."""
 HIT = "us-east-1"
 """The region that the drought strikes; the other one shows that nothing happens to it."""
+
+ARRIVES_BEFORE = timedelta(minutes=2)
+"""How far behind the present the sandbox's clock is at the end, so that nothing of the month is in the future."""
 
 
 class DemoError(Exception):
@@ -50,6 +60,7 @@ class Demo:
             "ANSIBLE_NOCOLOR": "1",
             "AWS_ENDPOINT_URL": self.url,
             "SPOT_ACTIVITY_FILE": str(output / "activity.jsonl"),
+            "SPOT_DEMO_DIRECTORY": str(output),
         }
 
     @contextmanager
@@ -62,10 +73,13 @@ class Demo:
 
     def playbook(self, name: str, **variables: Any) -> str:
         """Run a playbook of the collection as a user would and return its output; raise ``DemoError`` if it fails."""
-        command = ["ansible-playbook", f"spot.platform.{name}"]
-        for key, value in variables.items():
-            command += ["-e", json.dumps({key: value})]
-        shown = " ".join(command[:2] + [f"-e {key}={value}" for key, value in variables.items()])
+        given = [f"-e '{json.dumps({key: value})}'" if isinstance(value, list) else f"-e {key}={value}" for key, value in variables.items()]
+        shown = " ".join([f"spot.platform.{name} -i {INVENTORY}", *given])
+        return self.run(name, f"spot.platform.{name}", f"ansible-playbook {shown}", variables)
+
+    def run(self, name: str, playbook: str, shown: str, variables: dict[str, Any]) -> str:
+        """Run a playbook, a name or a file, and return its output, which is logged as ``name``; raise ``DemoError`` if it fails."""
+        command = ["ansible-playbook", playbook, "-i", INVENTORY, *(part for one in variables.items() for part in ("-e", json.dumps(dict([one]))))]
         print(f"  $ {shown}", flush=True)
         log = self.output / f"{len(list(self.output.glob('*.log'))) + 1:02d}-{name}.log"
         lines: list[str] = []
@@ -103,6 +117,20 @@ class Demo:
         """Let sandbox time pass."""
         print(f"  ... {seconds // 60} min {seconds % 60:02d} s pass: {why}", flush=True)
         self.control("clock", advance=seconds)
+
+    def time(self) -> datetime:
+        """The sandbox's time."""
+        return datetime.fromisoformat(self.control("clock")["time"])
+
+    def backdate(self) -> None:
+        """What this machine noted by its own clock, which is at the present, goes to the sandbox's time."""
+        path, now = self.output / "activity.jsonl", self.time()
+        ahead, events = datetime.now(timezone.utc) - now, [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        for event in events:
+            noted = datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
+            if noted > now + timedelta(hours=1):
+                event["time"] = (noted - ahead).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        path.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
 
     def fleets(self) -> dict[tuple[str, str], dict[str, Any]]:
         """The fleets as ``platform_status`` sees them, by application and region; prints its table."""
@@ -241,11 +269,63 @@ def drought(demo: Demo) -> None:
         expect(other["serving_min"] >= other["target"], f"{REGIONS[1]} never noticed", other)
 
 
+def simulated_month(demo: Demo) -> None:
+    """Let the days pass until the sandbox has arrived at the present: load, market, a certificate, deployments, volumes that fill."""
+    with demo.act("6. A month passes"):
+        start = demo.time()
+        hours = (datetime.now(timezone.utc) - start - ARRIVES_BEFORE).total_seconds() / 3600
+        people = month.People(demo.url, REGIONS)
+        print("  The demo plays the visitors, the certificate's owner and the team's pipeline.")
+        people.bring_certificate(HIT)
+        people.set_up_pipeline()
+        people.raise_quotas()
+        people.visit(start, 0.0, hours + 1)
+        for number, steps in enumerate(month.parts(hours, month.until_monday(start), HIT, REGIONS[1]), 1):
+            said = "; ".join(dict.fromkeys(step["say"] for step in steps))
+            print(f"  Week {number}: {said}.")
+            shown = f"ansible-playbook {MONTH} -i {INVENTORY} (week {number})"
+            demo.run(f"week-{number}", MONTH, shown, {"month_sandbox": demo.url, "month_steps": steps})
+            if number < 5:
+                people.deploy(f"1.{number}.0")
+                print(f"  The pipeline deploys web 1.{number}.0 with CodeDeploy.")
+            if number == 4:
+                short = demo.fleets()[("web", HIT)]
+                expect(short["fallback"] > 0, "On-Demand stands in all through the crunch", short)
+                expect(short["serving"] >= short["target"], "web serves its target", short)
+        demo.backdate()
+
+
+def check_month(demo: Demo, report: dict[str, Any]) -> None:
+    """What the page is to show of the month."""
+    page = json.loads((demo.output / "data" / "snapshot.json").read_text("utf-8"))
+    spent: dict[str, dict[str, float]] = {}
+    for row in page["costs"]["days"]:
+        if row["service"] == COMPUTE:
+            day = spent.setdefault(row["day"], {"spot": 0.0, "on_demand": 0.0})
+            day[row["purchase"]] += row["usd"]
+    days = sorted(spent)[1:-1]  # of the first and the last day there is a part only
+    crunch, calm = days[-6:-1], days[:21]
+    expect(len(days) >= month.DAYS - 2 and all(spent[day]["spot"] > 0 for day in days), "each day has its costs", spent)
+    dear, usual = (sum(sum(spent[day].values()) for day in some) / len(some) for some in (crunch, calm))
+    expect(dear > 1.2 * usual, f"a day of the crunch costs more: {dear:.2f} USD of compute, else {usual:.2f}", spent)
+    stood_in, base = (sum(spent[day]["on_demand"] for day in some) / len(some) for some in (crunch, calm))
+    expect(stood_in > 2 * base, f"that is what On-Demand costs: {stood_in:.2f} USD a day, else {base:.2f}", spent)
+    hit = {app["name"]: one["fallback"] for app in report["apps"] for one in app["regions"] if one["region"] == HIT}
+    expect(set(hit.values()) == {0}, f"{HIT} has given its On-Demand back at the end", hit)
+    grown = [one for one in page["volumes"] if one["app"] == "web" and one["region"] == REGIONS[1]]
+    expect(any(one["size_gib"] > month.VOLUME_GIB for one in grown), "the volumes of the uploads grew", grown)
+    certificates = [one for one in page["certificates"] if one["name"] == month.CERTIFICATE]
+    expect(len(certificates) == 1 and 0 < certificates[0]["days_left"] < 45, "the certificate has its days left", certificates)
+    deployed = [one for one in page["activity"] if one["kind"] == "deployment.succeeded"]
+    expect(len(deployed) >= len(REGIONS), "the activity tells of the deployments", sorted({one["kind"] for one in page["activity"]}))
+
+
 def run(demo: Demo) -> dict[str, Any]:
     """All acts in order; returns the report that was written."""
     started = time.monotonic()
-    with demo.act("1. Start an AWS to play with"):
-        demo.playbook("sandbox", sandbox_port=demo.port, sandbox_directory=str(demo.output / "sandbox"))
+    with demo.act("1. Start an AWS to play with, a month ago"):
+        directory = str(demo.output / "sandbox")
+        demo.playbook("sandbox", sandbox_port=demo.port, sandbox_directory=directory, sandbox_days_ago=month.DAYS)
     with demo.act(f"2. Onboard two applications in {' and '.join(REGIONS)}"):
         demo.playbook("app_onboard", app_keys=str(demo.output / "keys"))
         demo.pass_time(120, "instances start and become healthy")
@@ -255,9 +335,12 @@ def run(demo: Demo) -> dict[str, Any]:
             name = f"{fleet['app']} in {fleet['region']}"
             expect(fleet["serving"] >= fleet["target"], f"{name} serves its target of {fleet['target']}", fleet)
             expect(fleet["spot"] > fleet["on_demand"], f"{name} runs mostly on Spot", fleet)
+    demo.backdate()
     drought(demo)
-    with demo.act("6. What happened, and what was saved"):
-        demo.playbook("platform_report", dashboard_directory=str(demo.output))
+    simulated_month(demo)
+    with demo.act("7. What happened, and what was saved"):
+        told = {"dashboard_activity_hours": 24 * (month.DAYS + 1), "dashboard_activity_sources": SOURCES}
+        demo.playbook("platform_report", dashboard_directory=str(demo.output), **told)
     path = demo.output / "report.json"
     report = json.loads(path.read_text("utf-8"))
     report["duration_seconds"] = round(time.monotonic() - started, 1)
@@ -265,6 +348,7 @@ def run(demo: Demo) -> dict[str, Any]:
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     kinds = [event["kind"] for event in report["events"]]
     expect("capacity.fallback" in kinds and "capacity.returned" in kinds, "the activity tells of both turns", kinds)
+    check_month(demo, report)
     expect(report["cost"]["savings_percent"] > 0, "running on Spot cost less than On-Demand", report["cost"])
     return report
 

@@ -102,6 +102,24 @@ def test_the_page_shows_the_savings_and_the_fallback(look, report):
         assert kind in look(1280, f"activity?kind={kind}").locator("ol.time").first.inner_text()
 
 
+def test_the_costs_by_day_show_the_month(look, report):
+    page = look(1100, "costs")
+    page.set_viewport_size({"width": 1100, "height": 1080})
+    card = page.locator("section, article, div").filter(has=page.locator("canvas")).last
+    spot, on_demand = card.locator("canvas").first.evaluate(PIXELS, [[11, 138, 125], [212, 130, 15]])
+    assert spot > 1000 and on_demand > 1000
+    page.screenshot(path=OUTPUT / "picture.png")  # docs/images/demo.png is a copy of it
+    page.get_by_text("The figures as a table").first.click()
+    days = page.locator("table tbody tr").all_inner_texts()
+    assert len(days) >= 28, days
+
+
+def test_the_page_tells_of_the_certificate_the_volumes_and_the_deployments(look):
+    assert "21 days" in look(1280, "certificates").locator("body").inner_text()
+    assert "/srv/uploads" in look(1280, "volumes").locator("body").inner_text()
+    assert "deployment.succeeded" in look(1280, "activity?kind=deployment.succeeded").locator("ol.time").first.inner_text()
+
+
 PIXELS = """(canvas, colours) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   const found = colours.map(() => 0);

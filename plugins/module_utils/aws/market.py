@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible.module_utils.urls import open_url
 from ansible_collections.spot.platform.plugins.module_utils.activity import rfc3339
+from ansible_collections.spot.platform.plugins.module_utils.aws.autoscaling import time_of
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import DAY, HOUR, Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
 from ansible_collections.spot.platform.plugins.module_utils.aws.errors import AwsError, Errors
@@ -82,17 +83,17 @@ def _order(offer: Offer) -> tuple[Any, ...]:
 
 def _offers(clients: Clients, region: str, question: Question, cache: Cache) -> list[Offer]:
     ec2 = clients.get("ec2", region)
-    types, zones_of, zone_ids, on_demand = side_by_side(
+    types, zones_of, (zone_ids, now), on_demand = side_by_side(
         lambda ask: ask(),
         (
             lambda: catalogue(ec2, question.names, cache),
             lambda: offerings(ec2, question.names, cache),
-            lambda: zone_ids_of(ec2),
+            lambda: zones_of_region(ec2),
             lambda: on_demand_prices(clients.get("pricing", PRICING_REGION), region, cache),
         ),
     )
     wanted = {kind.name: kind for kind in types if kind.name in zones_of and question.wanted(kind)}
-    spot = spot_prices(ec2, wanted)
+    spot = spot_prices(ec2, wanted, now)
     found = [
         Offer(
             region,
@@ -110,7 +111,7 @@ def _offers(clients: Clients, region: str, question: Question, cache: Cache) -> 
     ]
     if not question.history_days:
         return found
-    typical = typical_spot_prices(ec2, question.history_of(found), question.history_days)
+    typical = typical_spot_prices(ec2, question.history_of(found), question.history_days, now)
     return [replace(offer, typical_spot_price=typical.get((offer.zone, offer.instance_type.name))) for offer in found]
 
 
@@ -183,16 +184,16 @@ def describe_instance_type_offerings(client: Any, filters: list[dict[str, Any]])
     return [item for page in pages for item in page["InstanceTypeOfferings"]]
 
 
-def zone_ids_of(client: Any) -> dict[str, str]:
-    """Zone name to zone id; not cached, since each account has names of its own for the zones."""
-    return {zone["ZoneName"]: zone["ZoneId"] for zone in describe_zones(client)}
+def zones_of_region(client: Any) -> tuple[dict[str, str], datetime]:
+    """Zone name to zone id, and AWS's time; not cached, since each account has names of its own for the zones."""
+    answer = describe_zones(client)
+    return {zone["ZoneName"]: zone["ZoneId"] for zone in answer["AvailabilityZones"]}, time_of(answer)
 
 
 @Errors.common_error_handler("describe the availability zones")
-def describe_zones(client: Any) -> list[dict[str, Any]]:
-    """DescribeAvailabilityZones: the zones proper, no local zones."""
-    filters = [{"Name": "zone-type", "Values": ["availability-zone"]}]
-    return client.describe_availability_zones(Filters=filters)["AvailabilityZones"]
+def describe_zones(client: Any) -> dict[str, Any]:
+    """DescribeAvailabilityZones, whole, for its time: the zones proper, no local zones."""
+    return client.describe_availability_zones(Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}])
 
 
 Pool = tuple[str, str]
@@ -201,15 +202,14 @@ Price = tuple[datetime, float]
 """Since when, and USD an hour."""
 
 
-def spot_prices(client: Any, names: Iterable[str]) -> dict[Pool, Price]:
-    """The Linux Spot prices of now of ``names``."""
-    history = _history(client, names, datetime.now(timezone.utc) - CLOCK_SKEW)
+def spot_prices(client: Any, names: Iterable[str], now: datetime | None = None) -> dict[Pool, Price]:
+    """The Linux Spot prices of ``names`` at ``now``, AWS's time where it is known, else this machine's."""
+    history = _history(client, names, (now or datetime.now(timezone.utc)) - CLOCK_SKEW)
     return {pool: max(prices) for pool, prices in history.items()}
 
 
-def typical_spot_prices(client: Any, names: Iterable[str], days: int) -> dict[Pool, float]:
-    """The time-weighted means of the Linux Spot prices of ``names`` over the last ``days``."""
-    now = datetime.now(timezone.utc)
+def typical_spot_prices(client: Any, names: Iterable[str], days: int, now: datetime) -> dict[Pool, float]:
+    """The time-weighted means of the Linux Spot prices of ``names`` over the last ``days`` up to ``now``, AWS's time."""
     start = now - timedelta(days=days)
     history = _history(client, names, start)
     return {pool: time_weighted_mean(sorted(prices), start, now) for pool, prices in history.items()}

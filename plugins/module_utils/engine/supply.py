@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.composition import Composition, Terms, compose
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import (
@@ -31,6 +32,8 @@ ENTRY = 0.03
 SURE = 0.1
 """The cost of a refusal, in On-Demand hours an hour, up to which no On-Demand is asked for besides: a tenth of what one
 costs, for a refusal delays by a step and may be followed by another."""
+PROBED = 0.25
+"""What is asked of closed pools in a step while nothing is short, as a share of the target, where a grant is known at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +187,20 @@ def moves(
     if standing_in > 0:
         tried = _try_out(asks, held, best, prospects, standing_in, stakes.answered)
     else:
-        for one in prospects.values():
-            if one.probe and one.pool.id not in asks:
-                asks[one.pool.id] = one.pool.capacity
+        _look_again(asks, prospects, target * PROBED if stakes.answered else inf)
     return Moves(asks, more, _surplus(alive, best, held, served, on_demand_served, target, tried), short)
+
+
+def _look_again(asks: dict[str, int], prospects: Mapping[str, Prospect], most: float) -> None:
+    """Ask closed pools that are due for one instance each, the best first, for ``most`` units or one instance: what they give is not needed,
+    and after a region's drought all of them may give at once. The others are asked at the next steps."""
+    asked = 0
+    for one in sorted(prospects.values(), key=lambda one: one.hazard):
+        if asked >= most:
+            break
+        if one.probe and one.pool.id not in asks:
+            asks[one.pool.id] = one.pool.capacity
+            asked += one.pool.capacity
 
 
 def _beyond(base: int, alive: Sequence[Instance]) -> int:

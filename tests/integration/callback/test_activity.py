@@ -36,6 +36,10 @@ PLAYBOOK = """
       no_log: true
     - name: Find the VPC
       amazon.aws.ec2_vpc_net_info:
+    - name: Show what was done before
+      spot.platform.activity_info: {region: eu-west-1, sources: [cloudtrail], all: true}
+      register: shown
+      failed_when: shown.activity | length == 0
     - name: Change something that is not AWS
       ansible.builtin.command: "true"
 """

@@ -48,6 +48,8 @@ def test_each_kind_of_wish_in_two_regions_and_nothing_the_second_time(quick, run
     assert {one["state"] for one in done["volumes"]} == {"optimizing"}
     assert done["diff"]["after"][f"{by_size}@{REGIONS[0]}"]["size"] == 120
     assert [event["kind"] for event in done["activity"]] == ["volume.resized"] * 3
+    now = quick.get("/sandbox/clock")["time"]
+    assert {event["time"][:18] for event in done["activity"]} == {now[:18]}, "AWS's time, which is behind by now"
     quick.post("/sandbox/calls/reset")
     again = run_module("ebs_volume_resize", task)
     assert not again["changed"] and set(outcomes(again).values()) == {"kept"}

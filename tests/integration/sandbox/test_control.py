@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
+import urllib.request
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,8 @@ def test_health_names_what_is_served(fresh):
         (["--port", "70000"], "port 70000 is out of range"),
         (["--speed", "-1"], "speed -1.0 is out of range"),
         (["--seed", "many"], "invalid int value"),
+        (["--days-ago", "-1"], "days-ago -1.0 is out of range"),
+        (["--days-ago", "1", "--start", "2026-01-05T00:00:00+00:00"], "not allowed with argument"),
     ],
 )
 def test_bad_arguments_are_clear_errors(sandbox, arguments, message):
@@ -53,6 +58,31 @@ def test_a_taken_port_is_a_clear_error(sandbox):
     )
     assert done.returncode != 0
     assert "cannot be used" in done.stderr and "--port" in done.stderr
+
+
+def test_it_starts_as_many_days_ago_as_asked_and_goes_back_there_on_a_reset():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spot_sandbox", "--port", "0", "--regions", "us-east-1", "--days-ago", "30"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(SANDBOX)},
+    )
+    try:
+        url = process.stdout.readline().split()[1]
+
+        def ago(path, **body):
+            request = urllib.request.Request(url + path, json.dumps(body).encode() if body else None)
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return (time.time() - datetime.fromisoformat(json.load(answer)["time"]).timestamp()) / 86400
+
+        assert ago("/sandbox/clock") == pytest.approx(30, abs=0.01)
+        assert ago("/sandbox/clock", advance=29 * 86400) == pytest.approx(1, abs=0.01)
+        with urllib.request.urlopen(urllib.request.Request(url + "/sandbox/reset", b"{}"), timeout=10) as answer:
+            assert answer.status == 200
+        assert ago("/sandbox/health") == pytest.approx(30, abs=0.01)
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
 
 
 def test_it_ends_cleanly_when_told_to():

@@ -29,17 +29,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of prices, room, faults and ids (default: %(default)s)")
     parser.add_argument("--regions", help="regions to serve, with commas between (default: all of the market)")
     parser.add_argument("--speed", type=float, default=1.0, help="sandbox seconds in one second (default: %(default)s)")
-    parser.add_argument("--start", help="its time at the start, such as 2026-01-05T00:00:00+00:00 (default: now)")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--start", help="its time at the start, such as 2026-01-05T00:00:00+00:00 (default: now)")
+    begin.add_argument("--days-ago", type=float, metavar="DAYS", help="its time at the start: so many days before now")
     parser.add_argument("--verbose", action="store_true", help="log every request")
     options = parser.parse_args()
     if not 0 <= options.port <= 65535:
         parser.error(f"port {options.port} is out of range: use 0 to 65535")
     if not 0 <= options.speed <= 100_000:
         parser.error(f"speed {options.speed} is out of range: use 0 to 100000")
+    if options.days_ago is not None and not 0 <= options.days_ago <= 366:
+        parser.error(f"days-ago {options.days_ago} is out of range: use 0 to 366")
     try:
         options.start = datetime.fromisoformat(options.start).timestamp() if options.start else None
     except ValueError:
         parser.error(f"start {options.start!r} is no time: write it as 2026-01-05T00:00:00+00:00")
+    if options.days_ago:
+        options.start = time.time() - options.days_ago * 86400
     options.regions = [r.strip() for r in options.regions.split(",") if r.strip()] if options.regions else None
     return options
 

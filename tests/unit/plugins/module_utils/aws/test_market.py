@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,20 @@ def test_spot_prices_are_the_latest() -> None:
     with Stubber(ec2) as stub:
         stub.add_response("describe_spot_price_history", {"SpotPriceHistory": rows}, asked)
         assert market.spot_prices(ec2, {"m5.large"}) == {("us-east-1a", "m5.large"): (hours(2), 0.03)}
+
+
+def test_prices_are_asked_for_by_aws_time() -> None:
+    """AWS refuses a history that begins in its future: this machine's clock may be ahead."""
+    ec2, now = client("ec2"), NOON.replace(year=2021)
+    dated = {"ResponseMetadata": {"HTTPHeaders": {"date": format_datetime(now, usegmt=True)}}}
+    zones = {"AvailabilityZones": [{"ZoneName": "us-east-1a", "ZoneId": "use1-az1"}], **dated}
+    asked = {"InstanceTypes": ["m5.large"], "ProductDescriptions": ["Linux/UNIX"], "StartTime": now - market.CLOCK_SKEW, "MaxResults": 1000}
+    with Stubber(ec2) as stub:
+        stub.add_response("describe_availability_zones", zones)
+        stub.add_response("describe_spot_price_history", {"SpotPriceHistory": []}, asked)
+        found, told = market.zones_of_region(ec2)
+        assert (found, told) == ({"us-east-1a": "use1-az1"}, now)
+        assert market.spot_prices(ec2, {"m5.large"}, told) == {}
 
 
 def test_types_with_accelerators_of_any_make(tmp_path: Path) -> None:

@@ -216,6 +216,19 @@ def test_a_closed_pool_is_asked_again_when_its_time_has_come():
     assert now == {} and set(later) == {"a", "b", "c"}
 
 
+def test_after_a_drought_the_closed_pools_of_a_region_are_not_all_asked_at_once():
+    """All of them may give again: what they give is beyond the target."""
+    names = [f"p{number}" for number in range(40)]
+    pools = [A, B, C, *(Pool(name, "us-east-1d", 1.0, 2) for name in names)]
+    memory = learn(learn(aged(a=48.0, b=48.0, c=48.0), -4000.0, ["a", "b", "c"], [], names), 0.0, ["a", "b", "c"], [], names)
+    fleet = [one for pool in ("a", "b", "c") for one in running(pool, 4)]
+    few, all_of_them = (
+        step(seen(fleet, memory, 12, pools, now=600.0), replace(STAKES, answered=answered)).moves.spot for answered in (True, False)
+    )
+    assert set(all_of_them) >= set(names)
+    assert 0 < sum(few.values()) <= 4, "a quarter of the target, in whole instances"
+
+
 def test_those_told_to_go_are_ended_when_the_target_is_served_without_them():
     leaving = [replace(one, id=f"gone-{one.id}", leaving=True) for one in running("b", 1)]
     short = step(seen([*running("a", 2), *leaving], aged(a=48.0, b=5.0)), STAKES).moves.end
