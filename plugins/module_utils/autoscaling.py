@@ -14,7 +14,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.control import O
 from ansible_collections.spot.platform.plugins.module_utils.aws.route53 import Change
 from ansible_collections.spot.platform.plugins.module_utils.engine import supply
 from ansible_collections.spot.platform.plugins.module_utils.engine.autoscaling import ASK_AGAIN, Decision
-from ansible_collections.spot.platform.plugins.module_utils.engine.market import GRANTED, LOST, REFUSED
+from ansible_collections.spot.platform.plugins.module_utils.engine.market import BANDS, GRANTED, LOST, REFUSED
 
 KINDS = ("fallback", "returned", "scaled", "moved", "waiting", "steady")
 """By weight: of the rounds of a step, the first of these says what it was."""
@@ -158,6 +158,9 @@ def pools_of(outcome: Outcome) -> list[dict[str, Any]]:
             "wanted": last.best.spot.get(name, 0),
             "price_per_hour": round(one.pool.price, 5),
             "instance_price_per_hour": round(one.pool.price * one.pool.capacity, 5),
+            "on_demand_price_per_hour": None if one.pool.on_demand is None else round(one.pool.on_demand * one.pool.capacity, 5),
+            "interruption_band": None if one.pool.band is None else BANDS[one.pool.band],
+            "placement_score": one.pool.score,
             "hours_to_a_loss": round(1 / one.hazard, 1),
             "chance_open": round(one.open, 2),
         }

@@ -552,6 +552,18 @@ decisions:
           description: The price of a unit, USD an hour.
           type: float
           sample: 0.0161
+        on_demand_price_per_hour:
+          description: The price of the same instance On-Demand, USD an hour; null where it is not known.
+          type: float
+          sample: 0.096
+        interruption_band:
+          description: The share of its instances that were interrupted in a month, as AWS publishes it; null where it is not known.
+          type: str
+          sample: 5-10 %
+        placement_score:
+          description: AWS's score of its zone, 1 to 10; null where it was not asked for.
+          type: int
+          sample: 9
         hours_to_a_loss:
           description: In how many hours it is expected to take its instances away.
           type: float

@@ -450,16 +450,16 @@ def test_the_capacity_is_drawn_in_the_colours_of_the_scheme(look, site):
 def test_the_keyboard_reaches_the_content_and_closes_what_it_opens(look, site):
     page = look(site, "accounts")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.wait_for_function("document.activeElement.textContent === 'Skip to the content'")
     page.keyboard.press("Enter")
     page.wait_for_function("document.activeElement.id === 'main' && location.hash.startsWith('#/accounts')")
     opener = page.get_by_role("button", name="ci-deployer")
     opener.focus()
     page.keyboard.press("Enter")
-    assert "412 days old" in page.get_by_role("dialog").inner_text()
+    expect(page.get_by_role("dialog")).to_contain_text("412 days old")
     assert serious(page) == []
     page.keyboard.press("Escape")
-    assert page.evaluate("document.activeElement.textContent") == "ci-deployer"
+    page.wait_for_function("document.activeElement.textContent === 'ci-deployer'")
 
 
 def test_another_view_is_announced_and_focused(look, site):

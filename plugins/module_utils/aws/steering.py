@@ -140,6 +140,7 @@ class Market:
                 price_ratio=offer.spot_price / offer.typical_spot_price if offer.typical_spot_price else None,
                 score=offer.placement_score,
                 band=offer.interruption_band,
+                on_demand=offer.on_demand_price / weight if offer.on_demand_price else None,
             )
             for zone in sorted(zones)
             for name, weight in sorted(weights.items())

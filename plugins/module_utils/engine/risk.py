@@ -53,7 +53,8 @@ interruption of the instance."""
 @dataclass(frozen=True, slots=True)
 class Pool:
     """A place to get Spot from. ``price`` is that of one unit of capacity for an hour; ``capacity`` the units of one
-    instance; ``price_ratio`` the price over its usual one; ``score`` 1 to 10; ``band`` 0 to 4; ``None`` is unknown.
+    instance; ``price_ratio`` the price over its usual one; ``score`` 1 to 10; ``band`` 0 to 4; ``on_demand`` the price of a unit
+    of the same type On-Demand; ``None`` is unknown.
     ``full``: no more is to be asked of it than it holds."""
 
     id: str
@@ -64,6 +65,7 @@ class Pool:
     price_ratio: float | None = None
     score: int | None = None
     band: int | None = None
+    on_demand: float | None = None
     full: bool = False
 
 

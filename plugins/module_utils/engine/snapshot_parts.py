@@ -161,7 +161,9 @@ def market_of(decisions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             )
             one["held"] += pool["held"]
             one["wanted"] += pool["wanted"]
-            one["price"] = pool["instance_price_per_hour"]
+            price, instead = pool["instance_price_per_hour"], pool["on_demand_price_per_hour"]
+            one |= {"price": price, "on_demand_price": instead, "saving": 1 - price / instead if instead else None}
+            one |= {"interruption_band": pool["interruption_band"], "score": pool["placement_score"]}
             for name in ("hours_to_a_loss", "chance_open"):
                 one[name] = min(one.get(name, pool[name]), pool[name])
     return {"pools": [found[key] for key in sorted(found)]}

@@ -75,7 +75,8 @@ class Listener:
 
     def start(self, rulebook: str, **variables: Any) -> None:
         """Begin to listen; returns when it does."""
-        self._write("vars.yml", {"spot_endpoint_url": self.sandbox.url, "spot_environment": self.environment, "spot_inbox": str(self.folder / "inbox"), **variables})
+        common = {"spot_endpoint_url": self.sandbox.url, "spot_environment": self.environment, "spot_inbox": str(self.folder / "inbox")}
+        self._write("vars.yml", common | variables)
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ANSIBLE_"))}
         before = self.log.read_text(encoding="utf-8").count(READY) if self.log.exists() else 0
         with self.log.open("ab") as log:

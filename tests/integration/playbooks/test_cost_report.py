@@ -80,7 +80,7 @@ def test_a_month_is_reported_in_every_form_and_again_for_nothing(project: Projec
     }
     project.sandbox.post("/sandbox/calls/reset")
     words = run(project, {**costs, "cost_report_send": True}, **environment)
-    assert project.sandbox.get("/sandbox/calls")["services"]["ce"] == {"GetCostAndUsage": 3}, "one application needs no third for its costs, and one for its hours"
+    assert project.sandbox.get("/sandbox/calls")["services"]["ce"] == {"GetCostAndUsage": 3}, "two for its costs, and one for its hours"
     assert "worker" in words and "USD are to be expected at its end" in words and "for 3 requests" in words
 
     report = json.loads(Path(costs["cost_report_json"]).read_text("utf-8"))

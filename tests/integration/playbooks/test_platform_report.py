@@ -59,7 +59,7 @@ def test_the_page_has_every_part(web: Project, tmp_path: Path) -> None:
     assert costs["saved_usd"] == pytest.approx(saved, abs=1e-5) and costs["saved_usd"] > 0
     assert 0 < costs["saved_share"] < 1 and [one["app"] for one in costs["budgets"]] == ["web"]
     held = [pool for pool in made["market"]["pools"] if pool["held"]]
-    assert held and all(pool["price"] > 0 for pool in held)
+    assert held and all(0 < pool["price"] < pool["on_demand_price"] and 0 < pool["saving"] < 1 for pool in held)
     assert {one["instance"] for one in made["volumes"]} <= running and made["quotas"]
     kinds = {event["kind"]: event for event in made["activity"]}
     assert "capacity.launched" in kinds and "scaling.launched" not in kinds, "what a group did is told once"

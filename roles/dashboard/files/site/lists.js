@@ -104,7 +104,7 @@ function volumesView(route) {
       plainText("id", "Volume", 215), appLink, plainText("region", "Region"), plainText("mount", "Mount", 150), plainText("type", "Type", 75), { key: "size_gib", label: "Size", number: true, width: 95, value: (row) => row.size_gib, cell: (row) => (known(row.size_gib) ? `${count(row.size_gib)} GiB` : NOT_KNOWN) },
       { key: "used", label: "Used", number: true, width: 170, value: (row) => (Number.isNaN(used(row)) ? null : used(row)), cell: (row) => (Number.isNaN(used(row)) ? NOT_KNOWN : bar(used(row), share(used(row)))) },
       { key: "growth", label: "Grows", number: true, width: 140, value: (row) => row.growth_bytes_per_day, cell: (row) => (known(row.growth_bytes_per_day) ? `${bytes(row.growth_bytes_per_day)} a day` : NOT_KNOWN) },
-      { key: "days_left", label: "Full in", number: true, width: 110, value: (row) => row.days_left, cell: (row) => (known(row.days_left) ? (row.days_left < 1 ? "under a day" : things(Math.floor(row.days_left), "day")) : row.growth_bytes_per_day <= 0 ? "not soon" : NOT_KNOWN) },
+      { key: "days_left", label: "Full in", number: true, width: 110, value: (row) => row.days_left, cell: (row) => (known(row.days_left) ? (row.days_left < 1 ? "under a day" : things(Math.floor(row.days_left), "day")) : known(row.growth_bytes_per_day) && row.growth_bytes_per_day <= 0 ? "not soon" : NOT_KNOWN) },
       { key: "change", label: "Next possible change", width: 240, wrap: true, value: (row) => row.change, cell: (row) => [row.change, (row.reasons || []).length ? h("span", { class: "soft" }, ` ${row.reasons.join("; ")}`) : null] } ],
   })];
 }
@@ -121,7 +121,7 @@ function marketView(route) {
   return [h("h1", {}, "Spot market"),
     h("section", { class: "grid", "aria-label": "Key figures" }, figure("Pools held", count(rows.filter((row) => row.held > 0).length), `of ${count(rows.length)}`), figure("Held", count(rows.reduce((all, row) => all + (row.held || 0), 0)), unitsOf([...data.apps.values()])), figure("Pools it would go to", count(rows.filter((row) => row.wanted > 0 && !(row.held > 0)).length), "that it does not hold")),
     h("h2", {}, "Pools"),
-    h("p", { class: "soft" }, "Interrupted: the share of a month's instances, as AWS publishes it. Score: AWS's placement score. Lasts: the hours until an instance is lost, as the platform reckons. Can launch: the chance that a launch there succeeds."),
+    h("p", { class: "soft" }, [rows.some((row) => known(row.interruption_band)) ? "Interrupted: the share of a month's instances, as AWS publishes it. " : "", rows.some((row) => known(row.score)) ? "Score: AWS's placement score. " : "", "Lasts: the hours until an instance is lost, as the platform reckons. Can launch: the chance that a launch there succeeds."]),
     listView(route, {
       title: "Spot pools", rows, file: "spot-market", sort: "-held", none: "No pool was looked at.", keys: [["region", "Region"], ["zone", "Zone"], ["type", "Type"], ["here", "The platform"]], words: ["region", "zone", "type", "interruption_band"],
       columns: [
@@ -129,7 +129,7 @@ function marketView(route) {
         { key: "held", label: "Holds", number: true, width: 85, value: (row) => row.held, cell: (row) => count(row.held) }, { key: "wanted", label: "Wants", number: true, width: 85, value: (row) => row.wanted, cell: (row) => count(row.wanted) },
         { key: "price", label: "Spot price", number: true, width: 120, value: (row) => row.price, cell: (row) => hourly(row.price) }, { key: "on_demand_price", label: "On-Demand", number: true, width: 120, value: (row) => row.on_demand_price, cell: (row) => hourly(row.on_demand_price) }, { key: "saving", label: "Saving", number: true, width: 100, value: (row) => row.saving, cell: (row) => share(row.saving) },
         { key: "interruption_band", label: "Interrupted", width: 120, value: (row) => row.interruption_band }, { key: "score", label: "Score", number: true, width: 80, value: (row) => row.score, cell: (row) => (known(row.score) ? `${count(row.score)} of 10` : NOT_KNOWN) },
-        { key: "hours_to_a_loss", label: "Lasts", number: true, width: 90, value: (row) => row.hours_to_a_loss, cell: (row) => (known(row.hours_to_a_loss) ? `${count(Math.round(row.hours_to_a_loss))} h` : NOT_KNOWN) }, { key: "chance_open", label: "Can launch", number: true, width: 115, value: (row) => row.chance_open, cell: (row) => share(row.chance_open) } ],
+        { key: "hours_to_a_loss", label: "Lasts", number: true, width: 90, value: (row) => row.hours_to_a_loss, cell: (row) => (known(row.hours_to_a_loss) ? row.hours_to_a_loss < 1 ? "under 1 h" : `${count(Math.round(row.hours_to_a_loss))} h` : NOT_KNOWN) }, { key: "chance_open", label: "Can launch", number: true, width: 115, value: (row) => row.chance_open, cell: (row) => share(row.chance_open) } ].filter((column) => !["interruption_band", "score"].includes(column.key) || rows.some((row) => known(row[column.key]))),
     })];
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import moto.codedeploy.models as models
+from moto.codedeploy import models
 from moto.codedeploy.models import CodeDeployBackend, DeploymentInfo
 
 from spot_sandbox import clock

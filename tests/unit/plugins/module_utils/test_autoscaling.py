@@ -110,3 +110,4 @@ def test_the_pools_are_told_when_asked_for():
     (decision,) = result_of(Stepped([outcome(decided())]), explain=True)["decisions"]
     (pool,) = decision["pools"]
     assert (pool["pool"], pool["held"], pool["chance_open"]) == (A, 0, 0.0)
+    assert (pool["on_demand_price_per_hour"], pool["interruption_band"], pool["placement_score"]) == (None, None, None)

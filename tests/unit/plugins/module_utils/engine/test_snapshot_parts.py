@@ -104,7 +104,10 @@ def test_purchase_options(text, name):
 
 
 def test_the_market_has_each_pool_once_with_what_all_hold():
-    pool = {"pool": "us-east-1a/m5.large", "held": 2, "wanted": 4, "instance_price_per_hour": 0.04, "hours_to_a_loss": 30.0, "chance_open": 1.0}
+    pool = {
+        "pool": "us-east-1a/m5.large", "held": 2, "wanted": 4, "instance_price_per_hour": 0.04, "on_demand_price_per_hour": 0.16,
+        "interruption_band": "<5 %", "placement_score": None, "hours_to_a_loss": 30.0, "chance_open": 1.0,
+    }  # fmt: skip
     decisions = [
         {"region": "us-east-1", "pools": [pool]},
         {"region": "us-east-1", "pools": [{**pool, "held": 1, "wanted": 0, "hours_to_a_loss": 20.0, "chance_open": 0.6}]},
@@ -113,8 +116,8 @@ def test_the_market_has_each_pool_once_with_what_all_hold():
     assert market_of(decisions) == {
         "pools": [
             {
-                "region": "us-east-1", "zone": "us-east-1a", "type": "m5.large", "held": 3, "wanted": 4, "price": 0.04, "hours_to_a_loss": 20.0,
-                "chance_open": 0.6,
+                "region": "us-east-1", "zone": "us-east-1a", "type": "m5.large", "held": 3, "wanted": 4, "price": 0.04,
+                "on_demand_price": 0.16, "saving": 0.75, "interruption_band": "<5 %", "score": None, "hours_to_a_loss": 20.0, "chance_open": 0.6,
             }
         ]
     }  # fmt: skip
