@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,8 @@ def _instance(instance: dict[str, Any], reservation: Mapping[str, Any], region: 
 
 _QUICK: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 """The operations that each client reads quickly already: walking the model takes as long as reading some tens of instances."""
+_LOCK = threading.Lock()
+"""Who asks while another one walks the model waits for it, or its answer would be read by botocore."""
 
 
 def read_quickly(client: Any) -> None:
@@ -91,10 +94,14 @@ def read_list_quickly(
     botocore takes about half a millisecond for each instance, as long as all the rest of an inventory, and ten times as long as
     this for each volume. Its event ``before-parse`` lets an answer be read here; signing, retries, errors and paging stay its own.
     """
-    done = _QUICK.setdefault(client, set())
-    if operation in done:
-        return
-    done.add(operation)
+    with _LOCK:
+        done = _QUICK.setdefault(client, set())
+        if operation not in done:
+            _register(client, operation, member, name)
+            done.add(operation)
+
+
+def _register(client: Any, operation: str, member: str, name: Callable[[str], str]) -> None:
     shape = client.meta.service_model.operation_model(operation).output_shape.members[member]
     read = reader_of(shape, name)
     key = shape.serialization["name"]

@@ -111,7 +111,7 @@ def test_a_region_that_runs_dry_is_helped_by_the_other_and_its_name_follows(web,
     web.post("/sandbox/capacity", region=EAST, room=None)
     web.post("/sandbox/capacity", region=EAST, room=None, lifecycle="on_demand")
     least = serving(web, EAST) + serving(web, WEST)
-    for _minute in range(8):
+    for _minute in range(10):  # pools that were closed are asked a few at a time
         told = by_region(step())
         web.post("/sandbox/clock", advance=60)
         now = serving(web, EAST) + serving(web, WEST)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
@@ -151,3 +154,20 @@ def test_the_worst_target_group_counts_and_the_group_where_there_is_none():
         "i-3": "healthy",
         "i-4": "unhealthy",
     }
+
+
+def test_who_asks_while_another_one_prepares_the_reading_is_read_quickly_too(monkeypatch):
+    client = client_of(PAGES[1:] * 2)
+    began, reader_of = threading.Event(), instances.reader_of
+
+    def slow(shape, name):
+        began.set()
+        time.sleep(0.05)
+        return reader_of(shape, name)
+
+    monkeypatch.setattr(instances, "reader_of", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(instances.describe_instances, client, [])
+        began.wait(10)
+        second = pool.submit(instances.describe_instances, client, [])
+        assert first.result() == second.result() != []
