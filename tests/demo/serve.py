@@ -69,6 +69,7 @@ def main() -> int:
         print(f"There is no page in {options.folder}: run `make demo` first.", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell that began it in the background has it ignored
     with listen(options.folder, options.port) as server:
         print(f"The page of the demo: http://127.0.0.1:{server.server_port}/  (Ctrl-C ends it)", flush=True)
         try:
