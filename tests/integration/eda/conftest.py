@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,18 @@ def wait_for(what: Callable[[], Any], words: str, seconds: float = 60) -> Any:
             return found
         time.sleep(0.1)
     raise AssertionError(f"{words}: not within {seconds} s")
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it started, directly or not: playbooks run in sessions of their own."""
+    parents = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            parents.append((int(stat.parent.name), int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])))
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents if parent == one]
+    return found
 
 
 class Listener:
@@ -109,9 +122,12 @@ class Listener:
         return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
 
     def kill(self) -> None:
-        """End it, and the playbooks that it runs, on the spot."""
+        """End it, and the playbooks that it runs, on the spot, as systemd does with a control group."""
         if self._process and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.send_signal(signal.SIGSTOP)  # so that it starts no other meanwhile
+            for one in family(self._process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGKILL)
             self._process.wait()
 
     def stop(self) -> None:
