@@ -19,7 +19,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.errors import Aw
 from ansible_collections.spot.platform.plugins.module_utils.aws.sharing import Member, Spread
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine import memory as remembering
-from ansible_collections.spot.platform.plugins.module_utils.engine import risk
+from ansible_collections.spot.platform.plugins.module_utils.engine import overrides, risk
 from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Paid, Want, split
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import AUTO_SCALING_GROUP
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import Scaling
@@ -208,9 +208,12 @@ def policy_of(
         raise ValueError(f"the tag {ours.ZONE_SHARE} of {one.name} is {share!r}, not a number above 0 and up to 1") from None
     low, high = number("min", ours.MINIMUM), number("max", ours.MAXIMUM)
     unit = one.text(ours.UNIT, "instances")
+    base, override = number("on_demand_base", ours.ON_DEMAND_BASE), overrides.read(one.tags.get(ours.OVERRIDE))
+    if override is not None and override.holds(one.now):
+        base = max(base, min(override.on_demand_base or 0, high))
     return engine.Policy(
-        scaling=replace(scaling or Scaling(low, high), min=low, max=high, unit=unit),
-        on_demand_base=number("on_demand_base", ours.ON_DEMAND_BASE),
+        scaling=replace(scaling or Scaling(low, high), min=low, max=high, unit=unit, override=override),
+        on_demand_base=base,
         profile=profile,
         fallback=fallback == "on_demand",
         most_of_zone=most_of_zone,

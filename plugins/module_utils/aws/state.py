@@ -78,7 +78,7 @@ def acquire(client: Any, table: str, state: State, holder: str, now: float, seco
     return taken if _write(client, table, taken, state.version, now) else None
 
 
-def release(client: Any, table: str, held: State, memory: str, now: float) -> State | None:
+def release(client: Any, table: str, held: State, memory: str | None, now: float) -> State | None:
     """Write ``memory`` and end the lease ``held``; ``None`` where it had run out and another controller took it."""
     done = State(held.id, held.version + 1, memory)
     return done if _write(client, table, done, held.version, now) else None

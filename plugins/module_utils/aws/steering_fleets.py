@@ -106,3 +106,8 @@ def resume(clients: Clients, one: Steered) -> list[str]:
 def tag(clients: Clients, one: Steered, wanted: Mapping[str, str]) -> None:
     """Set tags of the fleet."""
     fleets.create_tags(clients.get("ec2", one.region), one.fleet.id, wanted)
+
+
+def untag(clients: Clients, one: Steered, keys: Sequence[str]) -> None:
+    """Remove tags of the fleet."""
+    fleets.delete_tags(clients.get("ec2", one.region), one.fleet.id, keys)

@@ -169,6 +169,11 @@ def tag(clients: Clients, one: Steered, wanted: Mapping[str, str]) -> None:
     groups.create_or_update_tags(clients.get("autoscaling", one.region), _tags(one.name, wanted))
 
 
+def untag(clients: Clients, one: Steered, keys: Sequence[str]) -> None:
+    """Remove tags of the group."""
+    delete_tags(clients.get("autoscaling", one.region), one.name, keys)
+
+
 def _tags(name: str, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {

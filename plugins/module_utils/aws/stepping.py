@@ -61,7 +61,7 @@ class Outcome:
 
     ``group`` is ``None`` where a whole region could not be read. ``launched``: what became of each order. ``suspended``:
     processes that were suspended, ``resumed``: resumed. ``figures``: what was set of the group's desired capacity and
-    On-Demand base. ``tagged``: the tags that were set. ``notes``: what kept the step from acting. ``problems``: what went wrong though the step went on.
+    On-Demand base. ``tagged``: the tags that were set, ``untagged``: removed. ``notes``: what kept the step from acting. ``problems``: what went wrong though the step went on.
     """
 
     region: str
@@ -76,6 +76,7 @@ class Outcome:
     released: bool = False
     figures: Mapping[str, int] = field(default_factory=dict)
     tagged: Mapping[str, str] = field(default_factory=dict)
+    untagged: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     error: str | None = None
@@ -91,6 +92,7 @@ class Outcome:
             or self.resumed
             or self.figures
             or self.tagged
+            or self.untagged
         )
 
 
@@ -201,7 +203,15 @@ class Step:
             or self.acting.fighting(self.one)
             or self.acting.figures(self.one, decision, self._loose())
             or self._tags(decision)
+            or self._past(decision)
         )
+
+    def _past(self, decision: engine.Decision) -> tuple[str, ...]:
+        """The tag of temporary bounds that are over, once the target is what it is to be without them. Without the table it stays: who
+        sets new ones could not keep this step from removing them."""
+        override = self.member.policy.scaling.override
+        over = override is not None and not override.holds(self.one.now) and self.one.key in self.seen.states
+        return (ours.OVERRIDE,) if over and decision.demand.limited_by != "step_down" else ()
 
     def _tags(self, decision: engine.Decision) -> dict[str, str]:
         """The tags that say how much is wanted, where they differ from those in force."""
@@ -255,6 +265,7 @@ class Step:
             suspended=tuple(self.acting.fighting(self.one)),
             figures=self.acting.figures(self.one, decision, coming),
             tagged=self._tags(decision),
+            untagged=self._past(decision),
         )
 
     def _yield(self, decision: engine.Decision) -> Outcome:
@@ -288,11 +299,13 @@ class Step:
         """Act on the decision, and decide again on what was refused, until nothing more is."""
         decisions = self.decisions = [decision]
         suspended = self.acting.fighting(self.one)
-        tagged = self._tags(decision)
+        tagged, untagged = self._tags(decision), self._past(decision)
         figures: dict[str, int] = {}
         try:
             if tagged:
                 self.acting.tag(self.clients, self.one, tagged)
+            if untagged:
+                self.acting.untag(self.clients, self.one, untagged)
             if suspended:
                 self.acting.suspend(self.clients, self.one, suspended)
             for number in range(1, ROUNDS + 1):
@@ -312,7 +325,7 @@ class Step:
                 text = self._memory(decision, ours.TARGET in tagged)
                 if state.release(client, table, lease, text, self.now) is None:
                     self.problems.append("the lease ran out before the step was done: another controller may have acted")
-        return self._outcome(tuple(decisions), (), tuple(suspended), figures, tagged)
+        return self._outcome(tuple(decisions), (), tuple(suspended), figures, tagged, untagged)
 
     def _launch(self, decision: engine.Decision) -> list[str]:
         """Launch what the decision asks for, side by side; returns the pools that gave less than was asked for."""
@@ -434,6 +447,7 @@ class Step:
         suspended: tuple[str, ...] = (),
         figures: Mapping[str, int] | None = None,
         tagged: Mapping[str, str] | None = None,
+        untagged: tuple[str, ...] = (),
         error: str | None = None,
     ) -> Outcome:
         return Outcome(
@@ -447,6 +461,7 @@ class Step:
             suspended,
             figures=figures or {},
             tagged=tagged or {},
+            untagged=untagged,
             notes=notes,
             problems=tuple(self.problems),
             error=error,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import fmean, median
 
+from ansible_collections.spot.platform.plugins.module_utils.engine.overrides import told
 from ansible_collections.spot.platform.plugins.module_utils.engine.scaling import (
     DEGRADE,
     UTILIZATION,
@@ -37,6 +38,15 @@ LATE = 180.0
 STEP_SECONDS = 55.0
 """Steps at least so far apart count as one a minute: a timer is not exact."""
 
+LIMITS = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "scheduled minimum": "schedule",
+    "scheduled maximum": "schedule",
+    "temporary minimum": "override",
+    "temporary maximum": "override",
+}
+"""What each bound is called in a sentence, and as what limits the target."""
 TITLES = {"cpu": "CPU", "memory": "memory", "requests": "the requests a minute", "queue_depth": "the queue depth"}
 
 
@@ -44,7 +54,7 @@ TITLES = {"cpu": "CPU", "memory": "memory", "requests": "the requests a minute",
 class Demand:
     """The ``target`` to set, and what the metrics alone ask for (``wanted``).
 
-    ``limited_by`` is what keeps the two apart: ``minimum``, ``maximum``, ``schedule``, ``step_up``, ``step_down``,
+    ``limited_by`` is what keeps the two apart: ``minimum``, ``maximum``, ``schedule``, ``override``, ``step_up``, ``step_down``,
     ``stabilization``, ``budget`` or ``missing data``, the last that did; ``None`` where nothing does. ``missing``: the
     metrics that have no recent value.
     """
@@ -94,6 +104,12 @@ def decide(
             reasons.append(wish.reason)
     # Schedules alone: the target follows their minimum, or it would stay up when they are over.
     idle = low if scaling.schedules and not scaling.metrics else current
+    override = scaling.override
+    if override is not None:
+        if override.before is not None and not scaling.schedules:  # likewise
+            idle = override.before
+        words = told(override, unit)
+        reasons.append(words if override.holds(now) else f"over: {words}")
     wanted = target = max((wish.now for wish in wishes), default=idle)
 
     if missing and target < current:
@@ -123,17 +139,18 @@ def decide(
     target, limited = _within_budget(scaling, current, target, limited, price_per_unit_hour, reasons)
     if target < low:
         reasons.append(f"the {low_name} of {low} {unit} is kept, though {target} would do")
-        target, limited = low, "schedule" if low_name != "minimum" else low_name
+        target, limited = low, LIMITS[low_name]
     elif target > high:
         reasons.append(f"{target} {unit} would be right, but the {high_name} is {high}")
-        target, limited = high, "schedule" if high_name != "maximum" else high_name
+        target, limited = high, LIMITS[high_name]
     return Demand(target, wanted, tuple(reasons), limited if target != wanted else None, tuple(missing))
 
 
 def bounds(scaling: Scaling, now: float) -> tuple[int, int, str, str]:
     """Minimum and maximum in force, and what each is called in a sentence.
 
-    Of several schedules in force the narrowest counts; where they leave nothing between, the minimum does.
+    Of several schedules in force the narrowest counts; where they leave nothing between, the minimum does. What somebody set
+    for some hours comes before schedules, within the bounds of the manifest.
     """
     low, high, low_name, high_name = scaling.min, scaling.max, "minimum", "maximum"
     for schedule in scaling.schedules:
@@ -143,7 +160,16 @@ def bounds(scaling: Scaling, now: float) -> tuple[int, int, str, str]:
             low, low_name = schedule.min, "scheduled minimum"
         if schedule.max is not None and schedule.max < high:
             high, high_name = schedule.max, "scheduled maximum"
-    return low, max(low, high), low_name, high_name
+    high, override = max(low, high), scaling.override
+    if override is None or not override.holds(now):
+        return low, high, low_name, high_name
+    if override.minimum is not None and override.minimum > low:
+        low, low_name = min(override.minimum, max(scaling.min, scaling.max)), "temporary minimum"
+        high = max(low, high)
+    if override.maximum is not None and override.maximum < high:
+        high, high_name = max(override.maximum, scaling.min), "temporary maximum"
+        low = min(low, high)
+    return low, high, low_name, high_name
 
 
 def patience(points: Sequence[Point]) -> float:

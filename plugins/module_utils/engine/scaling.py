@@ -12,6 +12,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from ansible_collections.spot.platform.plugins.module_utils.engine.overrides import Override
+
 UTILIZATION = "utilization"
 LOAD = "load"
 KINDS = {"cpu": UTILIZATION, "memory": UTILIZATION, "requests": LOAD, "queue_depth": LOAD}
@@ -147,7 +149,7 @@ class Scaling:
 
     ``step_up`` and ``step_down``: the most that is added and taken away in a minute, ``None`` for no limit.
     ``stabilization_seconds``: less is asked for only when all points of so long a time agree. ``tolerance``: the share
-    of the target by which the demand may differ before anything is done.
+    of the target by which the demand may differ before anything is done. ``override``: what somebody set for some hours.
     """
 
     min: int
@@ -161,6 +163,7 @@ class Scaling:
     forecast: bool = False
     budget: Budget | None = None
     unit: str = "instances"
+    override: Override | None = None
 
 
 _METRIC_KEYS = "name source kind target query url namespace metric dimensions statistic queue".split()
