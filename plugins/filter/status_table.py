@@ -91,6 +91,8 @@ def notes_of(fleet: Mapping[str, Any]) -> list[str]:
     notes = []
     if fleet["serving"] < fleet["target"]:
         notes.append(f"(!) {name} serves {fleet['serving']} of {fleet['target']} {fleet['unit']}.")
+    if fleet.get("override"):
+        notes.append(f"{name}: {fleet['override']['summary']}.")
     if fleet["fallback"]:
         notes.append(f"{name}: On-Demand stands in for {fleet['fallback']} {fleet['unit']} of Spot.")
     if fleet["cost_per_hour"] is None:

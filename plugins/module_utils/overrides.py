@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.activity import Event, as_dicts, rfc3339
 from ansible_collections.spot.platform.plugins.module_utils.aws.overrides import Set
-from ansible_collections.spot.platform.plugins.module_utils.engine.overrides import Override, clock
+from ansible_collections.spot.platform.plugins.module_utils.engine.overrides import bounds_of
+
+BOUNDS = ("minimum", "maximum", "on_demand_base", "until", "by", "reason", "summary")
 
 
 def result_of(found: Sequence[Set]) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def result_of(found: Sequence[Set]) -> dict[str, Any]:
         "errors": [{"group": one.one.name, "region": one.one.region, "message": one.error} for one in found if one.error],
         "activity": as_dicts(event_of(one) for one in changed),
         "diff": {
-            name: {f"{one.one.key}@{one.one.region}": bounds_of(getattr(one.change, name), one.one.now) for one in changed}
+            name: {f"{one.one.key}@{one.one.region}": bounds_of(getattr(one.change, name), one.one.now, unit_of(one)) for one in changed}
             for name in ("before", "after")
         },
     }
@@ -38,22 +41,13 @@ def override_of(found: Set) -> dict[str, Any]:
         "region": one.region,
         "app": one.app,
         "changes": change.after is not None and not found.error,
-        **(bounds_of(then, one.now) or dict.fromkeys(("minimum", "maximum", "on_demand_base", "until", "by", "reason"))),
+        **(bounds_of(then, one.now, unit_of(found)) or dict.fromkeys(BOUNDS)),
     }
 
 
-def bounds_of(override: Override | None, now: float) -> dict[str, Any] | None:
-    """The bounds as JSON, ``None`` where none are in force."""
-    if override is None or not override.holds(now):
-        return None
-    return {
-        "minimum": override.minimum,
-        "maximum": override.maximum,
-        "on_demand_base": override.on_demand_base,
-        "until": clock(override.until),
-        "by": override.by or None,
-        "reason": override.reason or None,
-    }
+def unit_of(found: Set) -> str:
+    """What the figures count."""
+    return found.one.tags.get(tags.UNIT, "instances")
 
 
 def event_of(found: Set) -> Event:
@@ -66,8 +60,8 @@ def event_of(found: Set) -> Event:
         summary=f"{words[0].upper()}{words[1:]}",
         app=one.app,
         region=one.region,
-        before=bounds_of(change.before, one.now),
-        after=bounds_of(change.after, one.now),
+        before=bounds_of(change.before, one.now, unit_of(found)),
+        after=bounds_of(change.after, one.now, unit_of(found)),
         changed=True,
         time=rfc3339(datetime.fromtimestamp(one.now, timezone.utc)),
     )

@@ -147,6 +147,10 @@ overrides:
       description: Why.
       type: str
       sample: the advert on television
+    summary:
+      description: All of it as a sentence.
+      type: str
+      sample: "temporarily at least 12 vcpus, until 2026-01-31T23:59Z (alice: the advert on television)"
 errors:
   description: The groups for which it could not be done.
   returned: always

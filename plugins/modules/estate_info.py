@@ -190,12 +190,18 @@ fleets:
       description: The largest target.
       type: int
       sample: 40
+    override:
+      description:
+        - What M(spot.platform.capacity_override) set for some hours, null where nothing is in force - C(minimum), C(maximum) and
+          C(on_demand_base), C(until) when, C(by) whom and for what C(reason), and all of it as C(summary).
+      type: dict
+      sample: {minimum: 12, until: "2026-01-31T23:59Z", by: alice, summary: "temporarily at least 12 vcpus, until 2026-01-31T23:59Z (alice)"}
     desired:
       description: The group's desired capacity, which is the target and the fallback.
       type: int
       sample: 14
     on_demand_base:
-      description: The capacity that is always On-Demand.
+      description: The capacity that is always On-Demand, by the tags or for some hours.
       type: int
       sample: 2
     fallback:

@@ -25,7 +25,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.market import (
     describe_spot_price_history,
     on_demand_prices,
 )
-from ansible_collections.spot.platform.plugins.module_utils.engine import costs, timeline
+from ansible_collections.spot.platform.plugins.module_utils.engine import costs, overrides, timeline
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import EC2_FLEET, SPOT_FLEET
 
 RECENT_ACTIVITIES = 100
@@ -219,6 +219,9 @@ def figures(
 ) -> dict[str, Any]:
     """All that estate_info says of a fleet (its RETURN describes the keys)."""
     now, target, base = fleet.now, fleet.number(ours.TARGET, fleet.desired), fleet.number(ours.ON_DEMAND_BASE, 0)
+    override = overrides.bounds_of(overrides.read(fleet.tags.get(ours.OVERRIDE)), now.timestamp(), fleet.tags.get(ours.UNIT, "instances"))
+    if override:
+        base = max(base, override["on_demand_base"] or 0)
     stays = stays_of(fleet, activities, known)
     since = complete_since(fleet, activities, known, earliest)
     steps = timeline.serving(stays, since, now)
@@ -238,6 +241,7 @@ def figures(
         "target": target,
         "min": fleet.number(ours.MINIMUM, fleet.bounds[0]),
         "max": fleet.number(ours.MAXIMUM, fleet.bounds[1]),
+        "override": override,
         "desired": fleet.desired,
         "on_demand_base": base,
         "fallback": max(0, fleet.on_demand_base - base),

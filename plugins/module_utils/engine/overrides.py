@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import Any
 
 LONGEST_HOURS = 168.0
 """What is to last for longer than a week is the manifest's business."""
@@ -208,6 +209,21 @@ def told(override: Override, unit: str) -> str:
     parts = [names[name].format(value, unit=unit) for name, value in override.figures.items()]
     who = ": ".join(filter(None, (override.by, override.reason)))
     return f"temporarily {_list(parts)}, until {clock(override.until)}{f' ({who})' if who else ''}"
+
+
+def bounds_of(override: Override | None, now: float, unit: str) -> dict[str, Any] | None:
+    """The bounds as JSON with a sentence, ``None`` where none are in force."""
+    if override is None or not override.holds(now):
+        return None
+    return {
+        "minimum": override.minimum,
+        "maximum": override.maximum,
+        "on_demand_base": override.on_demand_base,
+        "until": clock(override.until),
+        "by": override.by or None,
+        "reason": override.reason or None,
+        "summary": told(override, unit),
+    }
 
 
 def _list(parts: Sequence[str]) -> str:

@@ -24,6 +24,6 @@ def world(monkeypatch):
     monkeypatch.setattr(state, "release", made.write("release"))
     monkeypatch.setattr(state, "remember", made.write("remember"))
     monkeypatch.setattr(stepping.time, "sleep", lambda seconds: made.calls.append(("sleep", seconds)))
-    for name in ("attach", "end", "set_figures", "suspend", "tag"):
+    for name in ("attach", "end", "set_figures", "suspend", "tag", "untag"):
         monkeypatch.setattr(acting, name, made.acts(name))
     return made

@@ -14,6 +14,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws import autoscali
 from ansible_collections.spot.platform.plugins.module_utils.aws import steering_groups as acting
 from ansible_collections.spot.platform.plugins.module_utils.engine import autoscaling as engine
 from ansible_collections.spot.platform.plugins.module_utils.engine.commitments import Paid, Place
+from ansible_collections.spot.platform.plugins.module_utils.engine.demand import Demand
 from ansible_collections.spot.platform.plugins.module_utils.engine.memory import written
 from ansible_collections.spot.platform.plugins.module_utils.engine.risk import Memory, Pool, Record
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import Instance
@@ -476,3 +477,31 @@ def test_a_recommendation_is_learned_once(world):
     world.states = {"web": state.State("web", 3, written(world.written[-1]))}
     only(world, question=question)
     assert world.decisions[-1][0].warned == ()
+
+
+OVER = '{"min":6,"until":"1970-01-12T13:46Z","before":4}'  # 40 s before NOW
+
+
+def test_the_tag_of_bounds_that_are_over_goes_after_the_target_is_set_under_the_lease(world):
+    world.groups = [group(carried={tags.OVERRIDE: OVER, tags.TARGET: "6"})]
+    outcome = only(world)
+    assert [name for name in world.happened if name in ("acquire", "tag", "untag", "release")] == ["acquire", "tag", "untag", "release"]
+    assert world.done("untag") == [("untag", (tags.OVERRIDE,))] and outcome.changed and outcome.untagged == (tags.OVERRIDE,)
+
+
+def test_in_force_without_the_table_or_while_the_target_still_goes_down_the_tag_stays(world):
+    world.groups = [group(carried={tags.OVERRIDE: OVER.replace("12T13:46Z", "12T13:47Z")})]
+    assert not only(world).changed
+    world.groups = [group(carried={tags.OVERRIDE: OVER})]
+    world.plan = [replace(decided(), demand=Demand(4, 2, (), "step_down"))]
+    assert not only(world).changed
+    world.plan, world.states, world.stateless = [decided()], {}, {"web": "there is no table"}
+    assert not only(world).changed and "untag" not in world.happened
+
+
+def test_bounds_in_force_raise_the_on_demand_base_up_to_the_maximum():
+    later = OVER.replace("12T13:46Z", "13T00:00Z").replace('"min":6', '"base":6')
+    one = group(carried={tags.OVERRIDE: later, tags.ON_DEMAND_BASE: "1"})
+    assert observing.policy_of(one, {}, None, 120).on_demand_base == 6
+    assert observing.policy_of(replace(one, tags={**one.tags, tags.MAXIMUM: "5"}), {}, None, 120).on_demand_base == 5
+    assert observing.policy_of(replace(one, tags={**one.tags, tags.OVERRIDE: OVER}), {}, None, 120).on_demand_base == 1
