@@ -70,8 +70,8 @@ class Project:
     def app(self, manifest: dict[str, Any]) -> None:
         self.write(f"apps/{manifest['name']}.yml", manifest)
 
-    def start(self, playbook: str, **variables: Any) -> subprocess.Popen[str]:
-        """``ansible-playbook`` as a process of its own group."""
+    def start(self, playbook: str, *options: str, **variables: Any) -> subprocess.Popen[str]:
+        """``ansible-playbook`` with these options as a process of its own group."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ANSIBLE_"))}
         variables = {"ansible_python_interpreter": self.interpreter, **variables}
         return subprocess.Popen(
@@ -79,6 +79,7 @@ class Project:
                 str(Path(sys.executable).parent / "ansible-playbook"),
                 f"spot.platform.{playbook}",
                 *("-i", str(self.directory / "targets.spot.yml"), "-e", json.dumps(variables)),
+                *options,
             ],
             cwd=ROOT,
             env={**clean, "AWS_EC2_METADATA_DISABLED": "true", "ANSIBLE_NOCOLOR": "1"},
@@ -89,8 +90,8 @@ class Project:
             start_new_session=True,
         )
 
-    def play(self, playbook: str, **variables: Any) -> Run:
-        process = self.start(playbook, **variables)
+    def play(self, playbook: str, *options: str, **variables: Any) -> Run:
+        process = self.start(playbook, *options, **variables)
         output, _nothing = process.communicate()
         return Run(process.returncode, output)
 
@@ -103,7 +104,7 @@ class Project:
     def writes(self) -> list[str]:
         """The operations called since the last ``/sandbox/calls/reset`` that were more than looking."""
         calls = self.sandbox.get("/sandbox/calls")["services"]
-        reading = ("Describe", "Get", "List")
+        reading = ("Describe", "Get", "BatchGet", "List")
         return sorted({name for counts in calls.values() for name in counts if not name.startswith(reading)})
 
     def resources(self) -> dict[str, list[str]]:
