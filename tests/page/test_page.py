@@ -8,11 +8,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
 from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import snapshots
-from conftest import SHOTS, put
+import yaml
+from conftest import ROOT, SHOTS, put
 from playwright.sync_api import Page, expect
 
 VIEWS = {
@@ -119,6 +122,125 @@ def test_what_changes_something_is_a_link_or_a_command_to_copy(look, site):
     page.get_by_role("button", name="Copy: Roll back").click()
     expect(page.locator("#said")).to_contain_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == "ansible-playbook spot.platform.app_rollback -e app=web"
+
+
+COMMANDS = yaml.safe_load((ROOT / "roles/dashboard/vars/main.yml").read_text("utf-8"))["__dashboard_commands"]
+
+
+def words_of(command: str) -> list[str]:
+    """The words that a shell makes of a command."""
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], check=True, capture_output=True, text=True)
+    return done.stdout.split("\0")[:-1]
+
+
+def offered(page: Page, name: str) -> list[str]:
+    """The words of the command that the open dialog offers."""
+    return words_of(str(page.get_by_role("dialog").get_by_role("button", name=f"Copy: {name}").get_attribute("data-copies")))
+
+
+def test_what_has_a_survey_is_asked_for_and_becomes_a_command(look, of):
+    page = look(of("commands", snapshots.estate() | {"actions": COMMANDS}), "app/web", permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Scale …").click()
+    dialog = page.get_by_role("dialog")
+    target = max(fleet["target"] for fleet in snapshots.estate()["fleets"] if fleet["app"] == "web")
+    assert dialog.get_by_label("At least, in each region (instances)").input_value() == str(target)
+    dialog.get_by_label("At least, in each region").fill("12")
+    dialog.get_by_label("Why").fill("it's \"hot\" $(id) `id` today")
+    *program, answers = offered(page, "Scale")
+    assert program == ["ansible-playbook", "spot.platform.app_scale", "-e"]
+    assert json.loads(answers) == {"app": "web", "minimum": 12, "hours": 2, "reason": "it's \"hot\" $(id) `id` today"}
+    dialog.get_by_role("combobox", name="Region").select_option("eu-west-1")
+    assert json.loads(offered(page, "Scale")[-1])["region"] == "eu-west-1"
+    dialog.get_by_role("button", name="Copy: Scale").click()
+    expect(page.locator("#said")).to_contain_text("Copied")
+    assert words_of(page.evaluate("navigator.clipboard.readText()")) == offered(page, "Scale")
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "answer", "said"),
+    [
+        ("At least, in each region", "5001", "5,000 is the most; for more, raise capacity.max in the manifest"),
+        ("At least, in each region", "1", "2 is the least"),
+        ("At least, in each region", "2.5", "give a whole number"),
+        ("At least, in each region", "", "give a whole number"),
+        ("For so many hours", "169", "168 is the most; what is to last longer belongs in the manifest"),
+        ("Why", "{{ lookup('pipe', 'id') }}", "Ansible would take {{"),
+    ],
+)
+def test_an_answer_that_is_wrong_makes_no_command(look, of, label, answer, said):
+    page = look(of("commands", snapshots.estate() | {"actions": COMMANDS}), "app/web")
+    page.get_by_role("button", name="Scale …").click()
+    page.get_by_role("dialog").get_by_label(label).fill(answer)
+    assert said in page.get_by_role("dialog").inner_text()
+    assert page.get_by_role("dialog").get_by_role("button", name="Copy").count() == 0
+
+
+def test_the_answers_are_filled_into_the_link_of_a_template(look, of):
+    url = "https://awx.example.com/launch?app={app}&region={region}&minimum={minimum}&why={reason}&vars={answers}"
+    page = look(of("templates", snapshots.estate() | {"actions": {"scale": {"url": url}}}), "app/web")
+    page.get_by_role("button", name="Scale …").click()
+    page.get_by_label("At least, in each region").fill("7")
+    page.get_by_label("Why").fill("a&b=c")
+    link = parse_qs(urlsplit(str(page.get_by_role("dialog").get_by_role("link", name="Scale").get_attribute("href"))).query, keep_blank_values=True)
+    assert {key: link[key] for key in ("app", "region", "minimum", "why")} == {"app": ["web"], "region": [""], "minimum": ["7"], "why": ["a&b=c"]}
+    assert json.loads(link["vars"][0])["reason"] == "a&b=c"
+
+
+@pytest.mark.parametrize("view", ["resources", "accounts"])
+def test_a_public_key_becomes_a_command_and_a_private_one_never(look, of, view):
+    page = look(of("commands", snapshots.estate() | {"actions": COMMANDS}), view)
+    page.get_by_role("button", name="Import a key …").click()
+    dialog = page.get_by_role("dialog")
+    line = f"ssh-ed25519 {'A' * 68} alice's laptop"
+    dialog.get_by_label("Your user name").fill("alice")
+    dialog.get_by_label("Your public key").fill(line)
+    assert offered(page, "Import a key")[:3] == ["ansible-playbook", "spot.platform.key_import", "-e"]
+    assert json.loads(offered(page, "Import a key")[3]) == {"key_user": "alice", "public_key": line}
+    for wrong, said in ((f"-----BEGIN OPENSSH PRIVATE KEY----- {'B' * 70}", "This is a private key. Give it to nobody"), ("ssh-dss AAAA", "begins with ssh-ed25519 or ssh-rsa")):
+        dialog.get_by_label("Your public key").fill(wrong)
+        assert said in dialog.inner_text() and dialog.get_by_role("button", name="Copy").count() == 0
+        assert wrong[-40:] not in dialog.inner_text()
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize(("view", "button"), [("app/web", "Scale …"), ("accounts", "Import a key …")])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_a_survey_fits_its_window(look, of, view, button, width, scheme):
+    page = look(of("commands", snapshots.estate() | {"actions": COMMANDS}), view, width, scheme)
+    page.get_by_role("button", name=button).click()
+    dialog = page.get_by_role("dialog")
+    assert dialog.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+    page.screenshot(path=SHOTS / f"survey-{view.replace('/', '-')}-{width}-{scheme}.png")
+    assert serious(page) == []
+
+
+def test_what_is_temporary_is_said_with_a_way_to_end_it(look, of):
+    made = snapshots.estate() | {"actions": COMMANDS}
+    assert look(of("commands", made), "app/web").get_by_role("button", name="Copy: End what is temporary").count() == 0
+    made["fleets"][0]["override"] = {"minimum": 12, "until": "2026-11-26T11:00Z", "summary": "temporarily at least 12 instances, until 2026-11-26T11:00Z (alice: <b>advert</b>)"}
+    page = look(of("temporary", made), "app/web")
+    page.screenshot(path=SHOTS / "temporary.png")
+    assert "temporary at least 12 instances, until 2026-11-26T11:00Z (alice: <b>advert</b>)" in page.locator("article").first.inner_text().replace("\n", " ")
+    command = page.get_by_role("button", name="Copy: End what is temporary").get_attribute("data-copies")
+    assert command == "ansible-playbook spot.platform.app_scale -e app=web -e state=absent"
+    assert serious(page) == []
+
+
+def test_no_command_for_ansible_is_made_of_a_name_that_it_would_take_for_more(look, of):
+    for number, name in enumerate(("web state=absent", "{{ lookup('pipe', 'id') }}", "{'a': 1}", snapshots.HOSTILE)):
+        made = snapshots.estate() | {"actions": COMMANDS}
+        made["apps"] = [{**made["apps"][0], "app": name}]
+        made["fleets"] = [{**made["fleets"][0], "app": name}]
+        page = look(of(f"name-{number}", made), f"app/{quote(name, safe='')}")
+        for label in ("Take the next step", "Explain the capacity"):
+            assert page.get_by_role("button", name=f"Copy: {label}").count() == 0
+            assert f"{label}: there is no command, for app is no plain name" in page.locator("main").inner_text()
+        page.get_by_role("button", name="Scale …").click()
+        if "{{" in name:
+            assert "there is no command, for an answer has a template" in page.get_by_role("dialog").inner_text()
+        else:
+            assert json.loads(offered(page, "Scale")[-1])["app"] == name
 
 
 def test_filters_are_in_the_address_and_an_address_has_its_filters(look, site):

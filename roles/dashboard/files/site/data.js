@@ -93,16 +93,102 @@ function tone(event) {
   return "";
 }
 
-/** Links or commands for what changes something; they hold no credentials. */
+/** Links or commands for what changes something; they hold no credentials. What has a survey is asked for first. */
 function actions(names, values, links = {}) {
   const wanted = names.map((name) => {
     const label = ACTIONS[name] || name;
     const configured = links?.[name] ? { url: links[name] } : data.snapshot?.actions?.[name];
-    if (configured?.url) return outside(filled(configured.url, values, encodeURIComponent), label, "button");
-    if (configured?.command) return copier(filled(configured.command, values, quoted), `Copy: ${label}`, "");
-    return null;
+    const template = configured?.url || configured?.command;
+    if (!template) return null;
+    const survey = Object.hasOwn(SURVEYS, name) ? SURVEYS[name](values) : null;
+    return survey && asksFor(template, survey) ? asker(label, configured, values, survey) : maker(label, configured, values);
   });
   const lacking = names.filter((_name, index) => !wanted[index]).map((name) => ACTIONS[name] || name);
   return h("div", { class: "actions" }, wanted, lacking.length ? h("span", { class: "soft" }, `Neither a template nor a command is set for: ${lacking.join(", ")}.`) : null);
 }
-const ACTIONS = { deploy: "Deploy", rollback: "Roll back", scale: "Scale", import_key: "Import a key", replace: "Replace", explain: "Explain the capacity", grow: "Grow volumes", reconcile: "Take the next step" };
+const ACTIONS = { deploy: "Deploy", rollback: "Roll back", scale: "Scale", scale_end: "End what is temporary", import_key: "Import a key", replace: "Replace", explain: "Explain the capacity", grow: "Grow volumes", reconcile: "Take the next step" };
+
+/** The link, or the button that copies the command. */
+function maker(label, configured, values) {
+  if (configured.url) return outside(filled(configured.url, values, encodeURIComponent), label, "button");
+  const wrong = misread(configured.command, values);
+  if (wrong) return h("span", { class: "soft" }, `${label}: ${wrong}`);
+  return copier(filled(configured.command, values, quoted), `Copy: ${label}`, "");
+}
+
+/** Why Ansible would not take a value in a command for what it is, though it is one word of the shell: `-e` reads several variables, and templates. */
+function misread(command, values) {
+  if (!/\bansible-playbook\b/.test(command)) return "";
+  for (const [, name] of String(command).matchAll(/\{(\w+)\}/g)) {
+    const value = Object.hasOwn(values, name) ? String(values[name] ?? "") : "";
+    if (name === "answers" ? /\{[{%#]/.test(value) : !/^[\w.@:+-]*$/.test(value)) return `there is no command, for ${name === "answers" ? "an answer has a template" : `${name} is no plain name`}, which Ansible would not take as it is`;
+  }
+  return "";
+}
+
+/* Surveys: what is to be known before a template or a playbook is started. `wrong` says what is wrong with an answer. */
+
+const SURVEYS = {
+  scale: (values) => ({
+    given: { app: values.app },
+    fields: [
+      { name: "region", label: "Region", options: ["", ...(values.regions || [])], names: { "": "all" }, value: "" },
+      { name: "minimum", label: `At least, in each region${values.unit ? ` (${values.unit})` : ""}`, number: true, value: values.target, least: values.min, most: values.max, above: "; for more, raise capacity.max in the manifest" },
+      { name: "hours", label: "For so many hours", number: true, value: 2, least: 0.1, most: 168, step: "any", above: "; what is to last longer belongs in the manifest" },
+      { name: "reason", label: "Why", value: "", most: 100 },
+    ],
+  }),
+  import_key: () => ({
+    given: {},
+    fields: [
+      { name: "key_user", label: "Your user name", value: "", wrong: (text) => (/^[a-z][a-z0-9._-]{0,31}$/i.test(text) ? "" : "Your user name has up to 32 letters, digits, '.', '_' and '-', a letter first.") },
+      { name: "public_key", label: "Your public key: the line in ~/.ssh/id_ed25519.pub", value: "", wide: true, wrong: wrongKey },
+    ],
+  }),
+};
+
+function wrongKey(text) {
+  if (/PRIVATE KEY|PuTTY-User-Key-File|b3BlbnNzaC1rZXktdjE/.test(text)) return "This is a private key. Give it to nobody, and not to this page: copy what is in the file that ends with .pub.";
+  return /^ssh-(ed25519|rsa) [A-Za-z0-9+/]{60,}={0,2}( [^\r\n]*)?$/.test(text) ? "" : "The public key is a line that begins with ssh-ed25519 or ssh-rsa.";
+}
+
+const asksFor = (template, survey) => ["answers", ...survey.fields.map((field) => field.name)].some((name) => name !== "region" && String(template).includes(`{${name}}`));
+
+/** A button for a dialog with the survey, and below it the link or the command that its answers make. */
+function asker(label, configured, values, survey) {
+  return h("button", { type: "button", class: "button", on: { click: () => {
+    const place = h("div", { class: "actions", role: "status" });
+    const boxes = survey.fields.map((field) => answerBox(field, () => update()));
+    const update = () => {
+      const answers = Object.fromEntries(survey.fields.map((field, index) => [field.name, answerOf(field, boxes[index].value)]));
+      const problems = survey.fields.map((field) => wrongAnswer(field, answers[field.name])).filter(Boolean);
+      const told = Object.fromEntries(Object.entries({ ...survey.given, ...answers }).filter(([, answer]) => answer !== "" && answer !== null && answer !== undefined));
+      place.replaceChildren();
+      if (problems.length) { add(place, [listed(problems)]); return; }
+      const made = { ...values, ...answers, answers: JSON.stringify(told) };
+      add(place, [maker(label, configured, made), configured.url || misread(configured.command, made) ? null : h("pre", {}, filled(configured.command, made, quoted))]);
+    };
+    showDialog(label, h("form", { class: "filters", on: { submit: (event) => event.preventDefault() } },
+      survey.fields.map((field, index) => h("label", { for: boxes[index].id, class: field.wide ? "wide" : "" }, field.label, boxes[index]))), place);
+    update();
+  } } }, `${label} …`);
+}
+
+function answerBox(field, changed) {
+  const id = `answer-${field.name}`;
+  const box = field.options
+    ? h("select", { id, on: { change: changed } }, field.options.map((one) => h("option", { value: one }, (field.names || {})[one] || one)))
+    : h("input", { id, type: field.number ? "number" : "text", min: field.least, max: field.number ? field.most : null, maxlength: field.number ? null : field.most, step: field.step, autocomplete: "off", spellcheck: "false", on: { input: changed } });
+  box.value = field.value ?? "";
+  return box;
+}
+
+const answerOf = (field, text) => (field.number ? (text.trim() === "" ? null : Number(text)) : text.trim());
+
+function wrongAnswer(field, answer) {
+  if (field.wrong) return field.wrong(answer);
+  if (!field.number) return /\{[{%#]/.test(answer) ? `${field.label}: Ansible would take {{, {% and {# for a template.` : "";
+  if (!known(answer) || (field.step !== "any" && !Number.isInteger(answer))) return `${field.label}: give a ${field.step === "any" ? "" : "whole "}number.`;
+  if (known(field.least) && answer < field.least) return `${field.label}: ${decimal(field.least, 0, 2)} is the least.`;
+  return known(field.most) && answer > field.most ? `${field.label}: ${decimal(field.most, 0, 2)} is the most${field.above}.` : "";
+}

@@ -37,7 +37,7 @@ function resourcesView(route) {
         { key: "usd_per_month", label: "Cost a month", number: true, width: 130, value: (row) => row.usd_per_month, cell: (row) => money(row.usd_per_month) } ],
       more: ["zone", "arn", "environment", "note"].map((key) => ({ label: key, value: (row) => row[key] })),
     }),
-    h("h2", {}, "Key pairs"), actions(["import_key"], { environment: data.snapshot.environment, region: (data.snapshot.regions || [])[0] }),
+    h("h2", {}, "Key pairs"), actions(["import_key"], keyValues()),
     h("h2", {}, "Quotas"),
     missing("quotas", "Quotas are") || (quotas.length ? quotaTable(quotas) : empty("No quota was looked at.")),
   ];
@@ -57,9 +57,11 @@ function quotaTable(quotas) {
   return grid.element;
 }
 
+const keyValues = () => ({ environment: data.snapshot.environment, region: (data.snapshot.regions || [])[0] });
+
 function accountsView(route) {
   const rows = list("service_accounts");
-  return [h("h1", {}, "Service accounts"), missing("service_accounts", "Service accounts are") || listView(route, {
+  return [h("h1", {}, "Service accounts"), actions(["import_key"], keyValues()), missing("service_accounts", "Service accounts are") || listView(route, {
     title: "Service accounts", rows, file: "service-accounts", sort: "-severity", none: "There are no service accounts.", keys: [["kind", "Kind"], ["app", "Application"], ["severity", "Severity"]], words: ["name", "arn", "app", "kind", "findings"],
     columns: [
       { key: "name", label: "Account", width: 230, value: (row) => row.name, cell: (row) => opener(row.name, () => showAccount(row)) }, plainText("kind", "Kind", 130), appLink,

@@ -91,13 +91,14 @@ function appCard(app) {
 function app(route) {
   const one = data.apps.get(route.argument);
   if (!one) return [h("h1", {}, "Applications"), route.argument ? empty(`There is no application ${route.argument} in this snapshot.`) : null, data.apps.size ? h("ul", {}, [...data.apps.keys()].map((name) => h("li", {}, h("a", { href: address("app", name) }, name)))) : empty("No application runs in this environment yet.")];
-  const values = { app: one.name, region: route.params.get("region") || one.regions[0], environment: data.snapshot.environment };
+  const least = (key, pick) => { const found = one.fleets.map((fleet) => fleet[key]).filter(known); return found.length ? pick(...found) : null; };
+  const values = { app: one.name, region: route.params.get("region") || one.regions[0], environment: data.snapshot.environment, regions: one.regions, unit: one.unit, min: least("min", Math.max), max: least("max", Math.min), target: least("target", Math.max) };
   const events = data.events.filter((event) => event.app === one.name);
   const manifest = one.manifest;
   return [
     h("h1", {}, one.name),
     h("p", { class: "soft" }, [manifest?.owner ? `Owner ${manifest.owner}. ` : "", one.regions.length ? `Regions ${one.regions.join(", ")}. ` : "", known(manifest?.budget?.monthly) ? `Budget ${money(manifest.budget.monthly)} a month. ` : "", one.cost_per_hour === null ? "" : `Costs ${hourly(one.cost_per_hour)} now.`]),
-    actions(["deploy", "rollback", "scale", "reconcile", "explain"], values, manifest?.links),
+    actions(["deploy", "rollback", "scale", ...(one.fleets.some((fleet) => fleet.override) ? ["scale_end"] : []), "reconcile", "explain"], values, manifest?.links),
     h("h2", {}, "Fleets"),
     one.fleets.length ? h("div", { class: "cards" }, one.fleets.map(fleetCard)) : missing("fleets", "Its fleets are") || empty("It has no fleet."),
     h("h2", {}, "Instances"),
@@ -116,6 +117,7 @@ function fleetCard(fleet) {
     shares(fleet),
     h("p", { class: "soft" }, `Serving ${count(fleet.serving)} of ${count(fleet.target)} ${fleet.unit || ""}: ${count(fleet.spot)} Spot, ${count(fleet.on_demand)} On-Demand. `,
       known(fleet.serving_min) ? `Never fewer than ${count(fleet.serving_min)} since the target was first reached. ` : null, `${hourly(fleet.cost_per_hour)} instead of ${hourly(fleet.on_demand_cost_per_hour)}${known(fleet.savings_percent) ? `: ${percent(fleet.savings_percent)} less` : ""}.`),
+    fleet.override ? h("p", {}, badge("temporary", "warn"), ` ${String(fleet.override.summary || "").replace(/^temporarily /, "")}`) : null,
     steps.length ? fleetChart(fleet, steps) : null,
     h("table", { class: "plainly" }, h("caption", { class: "unseen" }, `What runs in ${fleet.region}, by zone`), h("thead", {}, h("tr", {}, ["Zone", "Type"].map((name) => h("th", { scope: "col" }, name)), ["Count", "Price of one"].map((name) => h("th", { scope: "col", class: "num" }, name)))),
       h("tbody", {}, zones.size ? [...zones].map(([zone, pools]) => pools.map((pool, index) => h("tr", {}, index ? h("td", {}) : h("th", { scope: "rowgroup", rowspan: null }, String(zone)), h("td", {}, h("span", { class: `mark ${pool.lifecycle === "spot" ? "spot" : "on_demand"}`, "aria-hidden": "true" }), " ", String(pool.instance_type), h("span", { class: "soft" }, ` ${LIFECYCLES[pool.lifecycle] || pool.lifecycle}`)), h("td", { class: "num" }, count(pool.instances)), h("td", { class: "num" }, hourly(pool.price_per_hour))))) : h("tr", {}, h("td", { colspan: 4 }, "Nothing runs.")))));
