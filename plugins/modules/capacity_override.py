@@ -50,8 +50,8 @@ options:
     description:
       - For how long, up to V(168). What is asked for again is no change while it ends at most a tenth of that time earlier.
     type: float
-  until:
-    description: Until when, with the time zone, such as V(2026-01-31T23:59Z).
+  ends_at:
+    description: When it ends, with the time zone, in place of O(hours), such as V(2026-01-31T23:59Z).
     type: str
   reason:
     description: Why, for whoever wonders.
@@ -198,7 +198,7 @@ ARGUMENTS = {
     "maximum": {"type": "int"},
     "on_demand_base": {"type": "int"},
     "hours": {"type": "float"},
-    "until": {"type": "str"},
+    "ends_at": {"type": "str"},
     "reason": {"type": "str", "default": ""},
     "by": {"type": "str", "default": ""},
     "followed": {"type": "bool", "default": False},
@@ -213,7 +213,7 @@ def decision_of(module: AnsibleAWSModule) -> overrides.Decide:
     if given["state"] == "absent":
         return end
     figures = {name: given[name] for name in ("minimum", "maximum", "on_demand_base", "hours", "by", "reason")}
-    wish = Wish(until=None if given["until"] is None else moment(given["until"]), **figures)
+    wish = Wish(until=None if given["ends_at"] is None else moment(given["ends_at"]), **figures)
     return lambda present, bounds, now: settle(present, wish, bounds, now, given["followed"])
 
 
@@ -229,7 +229,7 @@ def run(module: AnsibleAWSModule) -> list[overrides.Set]:
 
 
 def main() -> None:
-    module = AnsibleAWSModule(argument_spec=ARGUMENTS, mutually_exclusive=[("hours", "until")], supports_check_mode=True)
+    module = AnsibleAWSModule(argument_spec=ARGUMENTS, mutually_exclusive=[("hours", "ends_at")], supports_check_mode=True)
     try:
         result = result_of(run(module))
     except FAILURES as failure:

@@ -197,7 +197,11 @@ def test_a_public_key_becomes_a_command_and_a_private_one_never(look, of, view):
     dialog.get_by_label("Your public key").fill(line)
     assert offered(page, "Import a key")[:3] == ["ansible-playbook", "spot.platform.key_import", "-e"]
     assert json.loads(offered(page, "Import a key")[3]) == {"key_user": "alice", "public_key": line}
-    for wrong, said in ((f"-----BEGIN OPENSSH PRIVATE KEY----- {'B' * 70}", "This is a private key. Give it to nobody"), ("ssh-dss AAAA", "begins with ssh-ed25519 or ssh-rsa")):
+    refused = {
+        f"-----BEGIN OPENSSH PRIVATE KEY----- {'B' * 70}": "This is a private key. Give it to nobody",
+        "ssh-dss AAAA": "begins with ssh-ed25519 or ssh-rsa",
+    }
+    for wrong, said in refused.items():
         dialog.get_by_label("Your public key").fill(wrong)
         assert said in dialog.inner_text() and dialog.get_by_role("button", name="Copy").count() == 0
         assert wrong[-40:] not in dialog.inner_text()
@@ -218,7 +222,8 @@ def test_a_survey_fits_its_window(look, of, view, button, width, scheme):
 def test_what_is_temporary_is_said_with_a_way_to_end_it(look, of):
     made = snapshots.estate() | {"actions": COMMANDS}
     assert look(of("commands", made), "app/web").get_by_role("button", name="Copy: End what is temporary").count() == 0
-    made["fleets"][0]["override"] = {"minimum": 12, "until": "2026-11-26T11:00Z", "summary": "temporarily at least 12 instances, until 2026-11-26T11:00Z (alice: <b>advert</b>)"}
+    summary = "temporarily at least 12 instances, until 2026-11-26T11:00Z (alice: <b>advert</b>)"
+    made["fleets"][0]["override"] = {"minimum": 12, "until": "2026-11-26T11:00Z", "summary": summary}
     page = look(of("temporary", made), "app/web")
     page.screenshot(path=SHOTS / "temporary.png")
     assert "temporary at least 12 instances, until 2026-11-26T11:00Z (alice: <b>advert</b>)" in page.locator("article").first.inner_text().replace("\n", " ")

@@ -61,7 +61,8 @@ class Outcome:
 
     ``group`` is ``None`` where a whole region could not be read. ``launched``: what became of each order. ``suspended``:
     processes that were suspended, ``resumed``: resumed. ``figures``: what was set of the group's desired capacity and
-    On-Demand base. ``tagged``: the tags that were set, ``untagged``: removed. ``notes``: what kept the step from acting. ``problems``: what went wrong though the step went on.
+    On-Demand base. ``tagged``: the tags that were set, ``untagged``: removed. ``notes``: what kept the step from
+    acting. ``problems``: what went wrong though the step went on.
     """
 
     region: str

@@ -90,9 +90,9 @@ def moment(text: str) -> float:
     try:
         found = datetime.fromisoformat(text.strip().upper().replace("Z", "+00:00"))
     except (ValueError, AttributeError):
-        raise ValueError(f"until is {text!r}, which is no time: write it as 2026-01-31T23:59Z") from None
+        raise ValueError(f"the end is {text!r}, which is no time: write it as 2026-01-31T23:59Z") from None
     if found.tzinfo is None:
-        raise ValueError(f"until is {text!r}, which names no time zone: write it as 2026-01-31T23:59Z or 2026-01-31T23:59+01:00")
+        raise ValueError(f"the end is {text!r}, which names no time zone: write it as 2026-01-31T23:59Z or 2026-01-31T23:59+01:00")
     return found.timestamp() // 60 * 60
 
 
@@ -192,12 +192,12 @@ def _end(wish: Wish, now: float) -> float:
             )
         return (now + 3600 * wish.hours + 59) // 60 * 60
     if wish.until is None:
-        raise ValueError("it is not said for how long: give hours or until")
+        raise ValueError("it is not said for how long: give hours, or until when")
     if wish.until <= now:
-        raise ValueError(f"until is {clock(wish.until)}, which is past: it is {clock(now)} at AWS")
+        raise ValueError(f"the end is {clock(wish.until)}, which is past: it is {clock(now)} at AWS")
     if wish.until > now + 3600 * LONGEST_HOURS:
         raise ValueError(
-            f"until is {clock(wish.until)}, more than {LONGEST_HOURS:g} hours ahead: what is to last longer belongs in the "
+            f"the end is {clock(wish.until)}, more than {LONGEST_HOURS:g} hours ahead: what is to last longer belongs in the "
             "manifest, in capacity.min or capacity.scaling.schedules"
         )
     return wish.until

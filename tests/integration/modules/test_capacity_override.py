@@ -124,17 +124,17 @@ def test_an_event_keeps_the_target_of_what_metrics_follow(sandbox, fresh, step, 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"minimum": 21, "hours": 2}, "minimum is 21, but capacity.max of web in us-east-1 is 20 vcpus: ask for 20 at most, or raise capacity.max in its manifest"),
+        ({"minimum": 21, "hours": 2}, "minimum is 21, but capacity.max of web in us-east-1 is 20 vcpus: ask for 20 at most, or raise"),
         ({"minimum": 1, "hours": 2}, "minimum is 1, but capacity.min of web in us-east-1 is 2 vcpus"),
         ({"on_demand_base": -1, "hours": 2}, "on_demand_base is -1: it must be 0 or more"),
         ({"minimum": 12, "maximum": 10, "hours": 2}, "minimum is 12, above maximum 10"),
         ({"minimum": 12, "hours": 169}, "hours is 169: it must be above 0 and up to 168; what is to last longer belongs in the manifest"),
         ({"minimum": 12, "hours": 0}, "hours is 0: it must be above 0"),
-        ({"minimum": 12, "until": "2020-01-01T00:00Z"}, "until is 2020-01-01T00:00Z, which is past: it is 2"),
-        ({"minimum": 12, "until": "2999-01-01T00:00Z"}, "more than 168 hours ahead"),
-        ({"minimum": 12, "until": "2026-11-27 05:00"}, "names no time zone: write it as 2026-01-31T23:59Z"),
-        ({"minimum": 12, "until": "tomorrow"}, "until is 'tomorrow', which is no time: write it as"),
-        ({"minimum": 12}, "give hours or until"),
+        ({"minimum": 12, "ends_at": "2020-01-01T00:00Z"}, "the end is 2020-01-01T00:00Z, which is past: it is 2"),
+        ({"minimum": 12, "ends_at": "2999-01-01T00:00Z"}, "more than 168 hours ahead"),
+        ({"minimum": 12, "ends_at": "2026-11-27 05:00"}, "names no time zone: write it as 2026-01-31T23:59Z"),
+        ({"minimum": 12, "ends_at": "tomorrow"}, "the end is 'tomorrow', which is no time: write it as"),
+        ({"minimum": 12}, "give hours, or until when"),
         ({"hours": 2}, "there is nothing to set: give minimum, maximum or on_demand_base"),
         ({"minimum": 12, "hours": 2, "reason": "why " * 80}, "reason has 320 characters"),
         ({"minimum": 12, "hours": 2, "app": "nobody"}, "nobody has no group in us-east-1: run spot.platform.app_onboard"),
@@ -142,8 +142,7 @@ def test_an_event_keeps_the_target_of_what_metrics_follow(sandbox, fresh, step, 
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_changed(sandbox, override, options, words):
-    if "sandbox-web" not in [one["AutoScalingGroupName"] for one in sandbox.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]]:
-        sandbox.post("/sandbox/reset")
+    if not sandbox.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=["sandbox-web"])["AutoScalingGroups"]:
         make(sandbox)
     told = override(**options)
     assert told.get("failed") and words in told["msg"], told
@@ -153,9 +152,9 @@ def test_what_cannot_be_is_refused_and_nothing_is_changed(sandbox, override, opt
 def test_until_is_exact(sandbox, fresh, override):
     make(sandbox)
     until = ahead(sandbox, hours=3)
-    assert override(minimum=12, until=until)["changed"]
-    assert not override(minimum=12, until=until)["changed"]
-    assert override(minimum=12, until=ahead(sandbox, hours=2))["changed"]
+    assert override(minimum=12, ends_at=until)["changed"]
+    assert not override(minimum=12, ends_at=until)["changed"]
+    assert override(minimum=12, ends_at=ahead(sandbox, hours=2))["changed"]
 
 
 def test_it_waits_for_whoever_acts_on_the_group(sandbox, fresh, override):
@@ -168,7 +167,13 @@ def test_it_waits_for_whoever_acts_on_the_group(sandbox, fresh, override):
     )
     told = override(minimum=12, hours=1, lease_seconds=0)
     assert told["failed"] and "another controller has acted on sandbox-web" in told["msg"] and TAG not in tags(sandbox)
-    dynamodb.update_item(TableName="spot-platform-sandbox", Key={"id": {"S": "sandbox-web"}}, UpdateExpression="SET #u = :n", ExpressionAttributeNames={"#u": "until"}, ExpressionAttributeValues={":n": {"N": "0"}})
+    dynamodb.update_item(
+        TableName="spot-platform-sandbox",
+        Key={"id": {"S": "sandbox-web"}},
+        UpdateExpression="SET #until = :past",
+        ExpressionAttributeNames={"#until": "until"},
+        ExpressionAttributeValues={":past": {"N": "0"}},
+    )
     assert override(minimum=12, hours=1, lease_seconds=0)["changed"]
     item = dynamodb.get_item(TableName="spot-platform-sandbox", Key={"id": {"S": "sandbox-web"}})["Item"]
     assert "holder" not in item and item["version"]["N"] == "9"
@@ -191,7 +196,8 @@ def test_a_fleet_has_them_too(sandbox, fresh, step, override, kind):
     advance(sandbox, 120)
 
     def carried():
-        return {one["Key"]: one["Value"] for one in sandbox.client("ec2").describe_tags(Filters=[{"Name": "resource-id", "Values": [fleet]}])["Tags"]}
+        found = sandbox.client("ec2").describe_tags(Filters=[{"Name": "resource-id", "Values": [fleet]}])
+        return {one["Key"]: one["Value"] for one in found["Tags"]}
 
     assert override(app="work", minimum=12, hours=1)["changed"]
     step()

@@ -94,7 +94,9 @@ def test_a_manifest_that_names_it_launches_with_it_and_then_it_stays(project: Pr
     project.app(named)
     assert project.play("key_import", key_user="alice", public_key_file=str(keys / "one.pub")).code == 0
     project.onboard()
-    (template,) = project.sandbox.client("ec2", REGION).describe_launch_template_versions(LaunchTemplateName="it-worker", Versions=["$Default"])["LaunchTemplateVersions"]
+    ec2 = project.sandbox.client("ec2", REGION)
+    found = ec2.describe_launch_template_versions(LaunchTemplateName="it-worker", Versions=["$Default"])
+    (template,) = found["LaunchTemplateVersions"]
     assert template["LaunchTemplateData"]["KeyName"] == "it-alice" and set(pairs(project, REGION)) == {"it-alice"}
     assert not (project.directory / ".keys").exists()
     assert set(project.onboard().changed.values()) == {0}

@@ -43,7 +43,17 @@ def test_what_is_written_is_read(override):
 
 @pytest.mark.parametrize(
     "text",
-    [None, "", "12", "{}", '{"min":12}', '{"min":12,"until":"soon"}', '{"min":"12","until":"2026-11-27T05:00Z"}', '{"min":-1,"until":"2026-11-27T05:00Z"}', "[1]"],
+    [
+        None,
+        "",
+        "12",
+        "[1]",
+        "{}",
+        '{"min":12}',
+        '{"min":12,"until":"soon"}',
+        '{"min":"12","until":"2026-11-27T05:00Z"}',
+        '{"min":-1,"until":"2026-11-27T05:00Z"}',
+    ],
 )
 def test_what_cannot_be_read_is_none(text):
     assert read(text) is None

@@ -19,7 +19,13 @@ def made(folder, *options):
     return (folder / "key.pub").read_text("utf-8"), (folder / "key").read_text("utf-8")
 
 
-@pytest.mark.parametrize(("options", "kind", "bits"), [(("-t", "ed25519"), "ed25519", 256), (("-t", "rsa", "-b", "2048"), "rsa", 2048), (("-t", "rsa", "-b", "3072"), "rsa", 3072)])
+RSA = ("-t", "rsa", "-b")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "bits"),
+    [(("-t", "ed25519"), "ed25519", 256), ((*RSA, "2048"), "rsa", 2048), ((*RSA, "3072"), "rsa", 3072)],
+)
 def test_a_key_of_ssh_keygen_is_read_with_its_fingerprint(tmp_path, options, kind, bits):
     public, _private = made(tmp_path, *options)
     key = parse(public)
@@ -29,7 +35,7 @@ def test_a_key_of_ssh_keygen_is_read_with_its_fingerprint(tmp_path, options, kin
     assert parse(public.rsplit(" ", 3)[0]).comment == ""
 
 
-@pytest.mark.parametrize("options", [("-t", "ed25519"), ("-t", "rsa", "-b", "2048"), ("-t", "rsa", "-b", "2048", "-m", "PEM"), ("-t", "rsa", "-b", "2048", "-m", "PKCS8")])
+@pytest.mark.parametrize("options", [("-t", "ed25519"), (*RSA, "2048"), (*RSA, "2048", "-m", "PEM"), (*RSA, "2048", "-m", "PKCS8")])
 def test_a_private_key_is_refused_loudly_and_never_shown(tmp_path, options):
     _public, private = made(tmp_path, *options)
     body = private.splitlines()[1:-1]
@@ -43,7 +49,7 @@ def test_a_private_key_is_refused_loudly_and_never_shown(tmp_path, options):
     ("options", "words"),
     [
         (("-t", "ecdsa"), "is of the type ecdsa-sha2-nistp256, which EC2 does not take: it takes ssh-ed25519 and ssh-rsa; make one with ssh-keygen -t ed25519"),
-        (("-t", "rsa", "-b", "1024"), "has 1024 bits: RSA keys must have 2048 to 4096"),
+        ((*RSA, "1024"), "has 1024 bits: RSA keys must have 2048 to 4096"),
     ],
 )
 def test_what_ec2_does_not_take_or_nobody_should_use(tmp_path, options, words):
@@ -53,7 +59,7 @@ def test_what_ec2_does_not_take_or_nobody_should_use(tmp_path, options, words):
 
 
 def test_a_short_key_that_is_there_can_be_looked_at(tmp_path):
-    assert parse(made(tmp_path, "-t", "rsa", "-b", "1024")[0], weak=True).bits == 1024
+    assert parse(made(tmp_path, *RSA, "1024")[0], weak=True).bits == 1024
 
 
 def blob(*fields: bytes) -> str:
