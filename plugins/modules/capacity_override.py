@@ -212,8 +212,9 @@ def decision_of(module: AnsibleAWSModule) -> overrides.Decide:
     given = module.params
     if given["state"] == "absent":
         return end
-    figures = {name: given[name] for name in ("minimum", "maximum", "on_demand_base", "hours", "by", "reason")}
-    wish = Wish(until=None if given["ends_at"] is None else moment(given["ends_at"]), **figures)
+    figures = {name: given[name] for name in ("minimum", "maximum", "on_demand_base", "hours")}
+    words = {name: " ".join(given[name].split()) for name in ("by", "reason")}  # one line each
+    wish = Wish(until=None if given["ends_at"] is None else moment(given["ends_at"]), **figures, **words)
     return lambda present, bounds, now: settle(present, wish, bounds, now, given["followed"])
 
 

@@ -28,6 +28,7 @@ description:
     own choice, which C(ExcessCapacityTermination) among what is suspended says.
   - The load balancer of a Spot Fleet is asked whether young instances serve; a Spot Fleet does not replace those that it
     calls unhealthy later.
+  - Bounds that M(spot.platform.capacity_override) set for some hours come before those of O(scaling) until they end.
   - A group that fails does not keep the others from their step; the task fails at the end and names it.
 author:
   - The spot.platform developers (@spot-platform)

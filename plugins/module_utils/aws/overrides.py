@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Optional
 
 from ansible_collections.spot.platform.plugins.module_utils import tags as ours
 from ansible_collections.spot.platform.plugins.module_utils.aws import state, steering
@@ -23,7 +24,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.stepping import 
 from ansible_collections.spot.platform.plugins.module_utils.engine import overrides
 from ansible_collections.spot.platform.plugins.module_utils.engine.overrides import Bounds, Change, Override
 
-Decide = Callable[[Override | None, Bounds, float], Change]
+Decide = Callable[[Optional[Override], Bounds, float], Change]
 """What is to become of the bounds in force, by those of the manifest and AWS's time. Raises ``ValueError``."""
 
 
