@@ -39,6 +39,7 @@ ARGUMENTS = {
     },
     "source": {"type": "str", "choices": ["auto", "billed", "estimated"], "default": "auto"},
     "equivalents": {"type": "bool", "default": False},
+    "committed_rates": {"type": "dict", "default": {}},
     "regions": NAMES,
     "max_usd": {"type": "float", "default": 0.1},
     "cache_dir": {"type": "path", "default": "~/.cache/spot.platform/costs"},
@@ -54,6 +55,7 @@ def answer(module: Any, purse: Purse) -> dict[str, Any]:
     given = module.params
     now = datetime.now(timezone.utc)
     question = question_of(given, now)
+    rates = costs.rates_of(given["committed_rates"])
     if given["max_usd"] < 0:
         raise ValueError(f"max_usd is {given['max_usd']:g}: it must be 0 or more")
     purse.limit = int(Decimal(str(given["max_usd"])) / Decimal(str(engine.REQUEST_USD)))
@@ -71,7 +73,7 @@ def answer(module: Any, purse: Purse) -> dict[str, Any]:
             rows, still_open = found.rows, found.open
             notes += untagged(client, question, rows, store, purse, now)
             if found.usage is not None:
-                compared, problems = on_demand(clients, found.usage, question, given)
+                compared, problems = on_demand(clients, found.usage, question, given, rates)
                 notes += problems
             notes += filter(None, (store.problem,))
         except AwsError as error:
@@ -161,9 +163,9 @@ def untagged(client: Any, question: Question, rows: engine.Rows, store: Store, p
 
 
 def on_demand(
-    clients: Clients, usage: equivalents.Usage, question: Question, given: Mapping[str, Any]
+    clients: Clients, usage: equivalents.Usage, question: Question, given: Mapping[str, Any], rates: Mapping[str, float]
 ) -> tuple[dict[str, Any], list[str]]:
-    """What the billed hours of instances would have cost On-Demand at the list prices of today, and what is missing. A region whose prices
+    """What the billed hours of instances would have cost On-Demand at the list prices of today, and at ``rates``, and what is missing. A region whose prices
     cannot be read leaves its hours out."""
     cache = Cache(given["cache_dir"], given["endpoint_url"])
     pricing = clients.get("pricing", PRICING_REGION)
@@ -175,7 +177,7 @@ def on_demand(
             return region, {}, f"{region}: {error}"
 
     answers = side_by_side(ask, equivalents.regions_of(usage))
-    compared = equivalents.compare(usage, {region: prices for region, prices, _problem in answers}, given["apps"])
+    compared = equivalents.compare(usage, {region: prices for region, prices, _problem in answers}, given["apps"], rates)
     told = {"start": str(question.first), "end": str(question.end), "paid_basis": BILLED, "on_demand_basis": LIST_PRICE}
     problems = [problem for _region, _prices, problem in answers if problem]
     if missing := equivalents.left_out(compared["rows"]):

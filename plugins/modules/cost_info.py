@@ -72,6 +72,12 @@ options:
       - Only what Cost Explorer billed is compared, not what is estimated.
     type: bool
     default: false
+  committed_rates:
+    description:
+      - USD an hour by instance type, of a Savings Plan or of Reserved Instances. RV(equivalents) tells what the hours would have cost at
+        them, too.
+    type: dict
+    default: {}
   regions:
     description: The regions to estimate in; by default that of the task.
     type: list
@@ -228,6 +234,10 @@ equivalents:
           description: The difference; null where it is not known.
           type: float
           sample: 2.688
+        committed_usd:
+          description: What the same hours cost at O(committed_rates); null where the type has no rate.
+          type: float
+          sample: 2.9
         left_out:
           description: Why the row is in none of the sums; null where it is in them.
           type: str
@@ -260,6 +270,10 @@ equivalents:
       description: The saving in percent of C(on_demand_usd), to one place; null where there is nothing to compare.
       type: float
       sample: 46.7
+    committed_usd:
+      description: What all of it costs at O(committed_rates); null where a type that ran has no rate.
+      type: float
+      sample: 3.6
     left_out_usd:
       description: What was paid for hours of instances whose price On-Demand is not known, which is in neither side.
       type: float

@@ -633,6 +633,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.clients import C
 from ansible_collections.spot.platform.plugins.module_utils.aws.estate import Question, observe
 from ansible_collections.spot.platform.plugins.module_utils.aws.kinds import NAMES
 from ansible_collections.spot.platform.plugins.module_utils.aws.utilisation import prometheus_of
+from ansible_collections.spot.platform.plugins.module_utils.engine import costs
 from ansible_collections.spot.platform.plugins.module_utils.engine.estate import unread
 
 ARGUMENTS = {
@@ -649,23 +650,10 @@ ARGUMENTS = {
 }
 
 
-def rates_of(given: dict[str, Any]) -> dict[str, float]:
-    """``committed_rates``. Raises ``ValueError`` for one that is no price."""
-    rates = {}
-    for name, value in given.items():
-        try:
-            rates[name] = float(value)
-        except (TypeError, ValueError):
-            raise ValueError(f"committed_rates.{name} is {value!r}: it must be USD an hour") from None
-        if not 0 <= rates[name] < float("inf"):
-            raise ValueError(f"committed_rates.{name} is {value}: it must be 0 or more")
-    return rates
-
-
 def run(module: AnsibleAWSModule) -> dict[str, Any]:
     """The module's result. Raises ``ValueError`` for what means nothing."""
     given, regions = module.params, regions_of(module)
-    rates = rates_of(given["committed_rates"])
+    rates = costs.rates_of(given["committed_rates"])
     clients, cache = Clients.of_module(module), Cache(given["cache_dir"], given["endpoint_url"])
     result: dict[str, Any] = {"errors": [], "generated_at": rfc3339(datetime.now(timezone.utc))}
     if estate.FLEETS in given["gather"]:

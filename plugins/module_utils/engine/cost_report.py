@@ -185,10 +185,11 @@ def _saved(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         head = ["APPLICATION", "SINCE", "PAID", "ON-DEMAND", "SAVED", "FALLBACK", "INTERRUPTED"]
         names = ("paid", "all_on_demand", None, "fallback", "interrupted")
         return [_estimated("Savings of instances against On-Demand (estimated)", head, names, report["savings"])]
+    rated = ["COMMITTED"] if _rated(told) else []
     return [
         {
             "title": COMPARED,
-            "head": ["APPLICATION", "SPOT HOURS", "ON-DEMAND HOURS", "PAID", "ON-DEMAND", "SAVED", "SHARE"],
+            "head": ["APPLICATION", "SPOT HOURS", "ON-DEMAND HOURS", "PAID", "ON-DEMAND", "SAVED", "SHARE", *rated],
             "rows": _compared(told),
         },
         _estimated(
@@ -209,10 +210,23 @@ def _compared(told: Mapping[str, Any]) -> list[list[str]]:
     )
     parts = [(one["app"] or NOBODY, one, paid[number], instead[number]) for number, one in enumerate(told["apps"])]
     parts.append(("TOTAL", told, round(sum(paid.values()), 2), round(sum(instead.values()), 2)))
-    return [
+    rows = [
         [name, f"{one['spot_hours']:.1f}", f"{one['on_demand_hours']:.1f}", usd(spent), usd(other), usd(other - spent), _percent(one["saved_percent"])]
         for name, one, spent, other in parts
     ]
+    if _rated(told):
+        found = {number: units_of(one["committed_usd"]) for number, one in enumerate(told["apps"]) if one["committed_usd"] is not None}
+        cents = shared_out(found, places=2)
+        if told["committed_usd"] is not None:
+            cents[len(parts) - 1] = round(sum(cents.values()), 2)
+        for number, row in enumerate(rows):
+            row.append(usd(cents[number]) if number in cents else "-")
+    return rows
+
+
+def _rated(told: Mapping[str, Any]) -> bool:
+    """Whether what an application ran is known at the rates of a commitment."""
+    return any(one["committed_usd"] is not None for one in told["apps"])
 
 
 def _estimated(title: str, head: list[str], names: Sequence[str | None], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -107,6 +107,19 @@ class Cost:
         return {name: Cost(self.since, self.until, tuple(found[name]), self.fallback_share) for name in sorted(found)}
 
 
+def rates_of(given: Mapping[str, Any]) -> dict[str, float]:
+    """The option ``committed_rates``, USD an hour by instance type. Raises ``ValueError`` for one that is no price."""
+    rates = {}
+    for name, value in given.items():
+        try:
+            rates[name] = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"committed_rates.{name} is {value!r}: it must be USD an hour") from None
+        if not 0 <= rates[name] < float("inf"):
+            raise ValueError(f"committed_rates.{name} is {value}: it must be 0 or more")
+    return rates
+
+
 def dollars(micro: int) -> float:
     """Micro-dollars as dollars."""
     return micro / MICRO

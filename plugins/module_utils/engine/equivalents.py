@@ -98,14 +98,18 @@ def regions_of(usage: Usage) -> list[str]:
     return sorted({one.region for one in seen if one and one.region})
 
 
-def compare(usage: Usage, prices: Prices, apps: Collection[str] = ()) -> dict[str, Any]:
+def compare(
+    usage: Usage, prices: Prices, apps: Collection[str] = (), committed_rates: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """``rows`` of the apps (all, if empty), their sums (`summed`), ``apps`` (`by_app`), and ``other_usd`` for what counts no hours of instances
     on shared hardware, such as traffic.
 
     A row is of one day or month, app, region, instance type and lifecycle, with ``hours``, ``paid_usd``, ``on_demand_usd`` and
-    ``saved_usd``. Where the price is not known the last two are ``None``, and ``left_out`` says why.
+    ``saved_usd``. Where the price is not known the last two are ``None``, and ``left_out`` says why. ``committed_usd`` is what the hours cost
+    at ``committed_rates``, USD an hour by instance type, of a Savings Plan or of Reserved Instances; ``None`` without a rate.
     """
-    sums: dict[Key, list[int]] = defaultdict(lambda: [0, 0, 0])
+    rates = committed_rates or {}
+    sums: dict[Key, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     other = 0
     for (day, (app, usage_type)), (paid, quantity) in usage.items():
         hours = hours_of(usage_type)
@@ -118,13 +122,15 @@ def compare(usage: Usage, prices: Prices, apps: Collection[str] = ()) -> dict[st
         entry[0] += quantity
         entry[1] += paid
         entry[2] += round(quantity * units_of(price or 0) / UNITS)
+        entry[3] += round(quantity * units_of(rates.get(hours.instance_type, 0)) / UNITS)
     keys = sorted(sums)
     compared, lacking = [key for key in keys if not key[-1]], [key for key in keys if key[-1]]
     ran, paid_usd, instead = (
         shared_out({key: sums[key][number] for key in compared}) | shared_out({key: sums[key][number] for key in lacking})
         for number in range(3)
     )
-    rows = [_row(key, ran[key], paid_usd[key], instead[key]) for key in keys if not apps or key[1] in apps]
+    committed = shared_out({key: sums[key][3] for key in compared if key[3] in rates})
+    rows = [_row(key, ran[key], paid_usd[key], instead[key], committed.get(key)) for key in keys if not apps or key[1] in apps]
     return {"rows": rows, **summed(rows), "apps": by_app(rows), "other_usd": rounded(other)}
 
 
@@ -134,7 +140,7 @@ def _why(usage_type: str, hours: Hours) -> str:
     return f"{usage_type}: no On-Demand price is known in {hours.region}"
 
 
-def _row(key: Key, hours: float, paid: float, on_demand: float) -> dict[str, Any]:
+def _row(key: Key, hours: float, paid: float, on_demand: float, committed: float | None) -> dict[str, Any]:
     day, app, region, instance_type, lifecycle, why = key
     return {
         "day": day,
@@ -146,13 +152,16 @@ def _row(key: Key, hours: float, paid: float, on_demand: float) -> dict[str, Any
         "paid_usd": paid,
         "on_demand_usd": None if why else on_demand,
         "saved_usd": None if why else rounded(units_of(on_demand) - units_of(paid)),
+        "committed_usd": committed,
         "left_out": why or None,
     }
 
 
 def summed(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sums of some rows, exactly those of what they show. ``left_out_usd`` was paid for what is in none of the others."""
+    """The sums of some rows, exactly those of what they show. ``left_out_usd`` was paid for what is in none of the others;
+    ``committed_usd`` is ``None`` where an instance type has no rate, or there is nothing."""
     sums = dict.fromkeys(("spot", "on_demand", "paid", "instead", "left_out"), 0)
+    committed = []
     for row in rows:
         if row["left_out"]:
             sums["left_out"] += units_of(row["paid_usd"])
@@ -160,6 +169,7 @@ def summed(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         sums[row["lifecycle"]] += units_of(row["hours"])
         sums["paid"] += units_of(row["paid_usd"])
         sums["instead"] += units_of(row["on_demand_usd"])
+        committed.append(row["committed_usd"])
     saved = sums["instead"] - sums["paid"]
     return {
         "spot_hours": rounded(sums["spot"]),
@@ -168,6 +178,7 @@ def summed(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "on_demand_usd": rounded(sums["instead"]),
         "saved_usd": rounded(saved),
         "saved_percent": round(100 * saved / sums["instead"], 1) if sums["instead"] else None,
+        "committed_usd": None if None in committed or not committed else rounded(sum(map(units_of, committed))),
         "left_out_usd": rounded(sums["left_out"]),
     }
 

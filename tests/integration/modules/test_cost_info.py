@@ -294,6 +294,12 @@ def test_the_same_hours_on_demand_are_those_of_the_instances_at_list_price(fresh
     assert (told["start"], told["end"], told["paid_basis"], told["on_demand_basis"]) == (day, asked["end"], "billed", "list price")
     again = costs(**asked)
     assert (again["api_requests"], again["cached_requests"]) == (0, 2) and again["equivalents"] == told
+    rates = {one["instance_type"]: one["price"] * 0.6 for one in ran}
+    rated = costs(**asked, committed_rates=rates)["equivalents"]
+    assert rated["committed_usd"] == pytest.approx(sum(one["hours"] * rates[one["instance_type"]] for one in ran), abs=1e-4)
+    assert told["committed_usd"] is None and rated["paid_usd"] == told["paid_usd"]
+    refused = costs(**asked, committed_rates={"m5.large": -1})
+    assert refused["failed"] and "committed_rates.m5.large is -1: it must be 0 or more" in refused["msg"]
     part = costs(**asked, apps=["worker"])["equivalents"]
     assert part["apps"] == [worker] and part["other_usd"] == 0
     assert costs(**{**asked, "equivalents": False})["equivalents"] is None

@@ -96,14 +96,14 @@ def hours(day, app, kind, paid, ran):
     return {(day, (app, kind)): (units_of(paid), units_of(ran))}
 
 
-def compared():
+def compared(rates=None):
     lines = {}
     for day in range(1, 11):
         for app in ("web", "worker", ""):
             lines |= hours(f"2026-01-{day:02}", app, "SpotUsage:m5.large", 1.0333333, 24) | hours(f"2026-01-{day:02}", app, "BoxUsage:m5.large", 0.3, 3)
     lines |= hours("2025-12-31", "web", "SpotUsage:m5.large", 100, 1000) | hours("2026-01-03", "web", "SpotUsage:x9.large", 5, 7)
     bases = {"start": "2025-12-01", "end": "2026-01-11", "paid_basis": "billed", "on_demand_basis": "list price"}
-    return {**compare(lines, {"us-east-1": {"m5.large": 0.1}}), **bases}
+    return {**compare(lines, {"us-east-1": {"m5.large": 0.1}}, committed_rates=rates), **bases}
 
 
 def test_the_months_saving_is_billed_and_the_estimate_keeps_what_only_it_can_tell():
@@ -128,6 +128,19 @@ def test_the_months_saving_is_billed_and_the_estimate_keeps_what_only_it_can_tel
     assert 'spot_platform_instance_month_on_demand_usd{app="web",month="2026-01"} 27.0' in metrics
     assert 'spot_platform_instance_month_usd{app="worker",month="2026-01"} 13.33333' in metrics
     assert 'spot_platform_instance_cost_fallback_usd{app="web"} 1.0' in metrics
+
+
+def test_the_rates_of_a_commitment_are_a_column_in_cents_that_add_up():
+    found = report(costs={**costs(), "equivalents": compared({"m5.large": 0.0601234})})
+    tables = {table["title"].partition(" (")[0]: table for table in FILTERS["cost_event"](found)["after"]["tables"]}
+    table = tables["Savings of instances against On-Demand"]
+    *parts, total = table["rows"]
+    assert table["head"][-1] == "COMMITTED" and total[-1] == "48.70"
+    assert sum(Decimal(one[-1]) for one in parts) == Decimal(total[-1])
+    assert max(map(len, FILTERS["cost_table"](found))) <= 100
+    some = report(costs={**costs(), "equivalents": compared({"c5.large": 0.06})})
+    tables = {table["title"].partition(" (")[0]: table for table in FILTERS["cost_event"](some)["after"]["tables"]}
+    assert tables["Savings of instances against On-Demand"]["head"][-1] == "SHARE"
 
 
 def test_a_month_that_is_over_has_its_saving_and_without_hours_there_is_none():

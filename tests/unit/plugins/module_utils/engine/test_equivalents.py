@@ -71,7 +71,7 @@ def test_the_hours_of_each_app_and_lifecycle_are_priced_in_their_region():
     rows = {(row["app"], row["region"], row["lifecycle"]): row for row in found["rows"]}
     assert rows["web", "us-east-1", "spot"] == {
         "day": DAY, "app": "web", "region": "us-east-1", "instance_type": "m5.large", "lifecycle": "spot", "hours": 24.0, "paid_usd": 0.96,
-        "on_demand_usd": 2.304, "saved_usd": 1.344, "left_out": None,
+        "on_demand_usd": 2.304, "saved_usd": 1.344, "committed_usd": None, "left_out": None,
     }  # fmt: skip
     assert rows["web", "us-east-1", "on_demand"]["saved_usd"] == 0.0
     assert rows["web", "eu-west-1", "spot"]["on_demand_usd"] == 1.07
@@ -121,7 +121,7 @@ def test_many_that_are_left_out_make_one_sentence():
 
 
 def test_no_hours_and_no_usage_are_no_saving():
-    nothing = {**dict.fromkeys((*SUMS, "spot_hours", "on_demand_hours", "left_out_usd"), 0.0), "saved_percent": None}
+    nothing = {**dict.fromkeys((*SUMS, "spot_hours", "on_demand_hours", "left_out_usd"), 0.0), "saved_percent": None, "committed_usd": None}
     assert compare({}, PRICES) == {"rows": [], **nothing, "apps": [], "other_usd": 0.0}
     found = compare(usage(("web", "SpotUsage:m5.large", 0, 0)), PRICES)
     assert len(found["rows"]) == 1 and summed(found["rows"]) == nothing
@@ -131,3 +131,23 @@ def test_no_hours_and_no_usage_are_no_saving():
 def test_only_regions_with_hours_are_asked_for_prices():
     seen = usage(("web", "EU-SpotUsage:m5.large", 1, 1), ("web", "USW2-DataTransfer-Out-Bytes", 1, 1), ("web", "LAX1-BoxUsage:m5.large", 1, 1))
     assert regions_of(seen) == ["eu-west-1"] and regions_of({}) == []
+
+
+def test_the_hours_are_compared_with_the_rates_of_a_commitment_where_each_type_has_one():
+    lines = (("web", "SpotUsage:m5.large", 0.96, 24), ("web", "BoxUsage:m5.large", 0.576, 6), ("worker", "EU-SpotUsage:c5.large", 0.4, 10))
+    prices = {**PRICES, "eu-west-1": {"c5.large": 0.09}}
+    found = compare(usage(*lines), prices, committed_rates={"m5.large": 0.06})
+    assert [row["committed_usd"] for row in found["rows"]] == [0.36, 1.44, None]
+    assert (found["committed_usd"], [one["committed_usd"] for one in found["apps"]]) == (None, [1.8, None])
+    assert compare(usage(*lines), prices, committed_rates={"m5.large": 0.06, "c5.large": 0.0})["committed_usd"] == 1.8
+    assert compare(usage(*lines), prices, ["web"], {"m5.large": 0.06})["committed_usd"] == 1.8
+    assert compare({}, prices, committed_rates={"m5.large": 0.06})["committed_usd"] is None
+    unpriced = compare(usage(*lines), {"us-east-1": PRICES["us-east-1"]}, committed_rates={"m5.large": 0.06, "c5.large": 0.05})
+    assert unpriced["committed_usd"] == 1.8, "what is in neither side is not in this one"
+
+
+def test_committed_costs_add_up_however_they_are_rounded():
+    chance = random.Random(2)
+    lines = [(f"app{number % 7}", "SpotUsage:m5.large", 0.01, f"{chance.uniform(0, 3):.6f}") for number in range(7)]
+    found = compare(usage(*lines), PRICES, committed_rates={"m5.large": 0.0312345678})
+    assert sum(Decimal(str(row["committed_usd"])) for row in found["rows"]) == Decimal(str(found["committed_usd"]))
