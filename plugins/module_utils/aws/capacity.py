@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.spot.platform.plugins.module_utils import tags
 from ansible_collections.spot.platform.plugins.module_utils.aws import fleets, groups, market, spot_fleets
 from ansible_collections.spot.platform.plugins.module_utils.aws.cache import Cache
 from ansible_collections.spot.platform.plugins.module_utils.aws.clients import Clients, side_by_side
@@ -212,7 +213,7 @@ def _present(clients: Clients, wish: Wish, region: Region, settings: Settings) -
 
 
 def _place(wish: Wish, spec: GroupSpec, region: Region) -> tuple[GroupSpec, tuple[str, ...]]:
-    """What is to be made, and why: where the application has a group of another kind, as large as that one.
+    """What is to be made, and why: where the application has a group of another kind, as large as that one, with its temporary bounds.
 
     Raises ``ValueError`` where it has one and is not to migrate: two of them would serve the same.
     """
@@ -229,7 +230,9 @@ def _place(wish: Wish, spec: GroupSpec, region: Region) -> tuple[GroupSpec, tupl
             counted = other.policy.unit if other.policy else "nothing that is known"
             raise ValueError(f"{wish.name} counts {counted} as {kind}: it must count {spec.unit} before it migrates")
         target = min(max(other.policy.target, spec.minimum), spec.maximum)
-        return replace(spec, target=target), (f"it takes the place of the {kind}, whose target is {target}",)
+        temporary = {key: value for key, value in other.tags.items() if key == tags.OVERRIDE}
+        spec = replace(spec, target=target, tags={**spec.tags, **temporary})
+        return spec, (f"it takes the place of the {kind}, whose target is {target}",)
     return spec, ()
 
 

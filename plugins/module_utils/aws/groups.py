@@ -252,14 +252,14 @@ def _mixed_policy(wanted: Group) -> dict[str, Any]:
 
 
 def _tags(name: str, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
-    """In the API's form. Instances get all of them but those of the policy, which changes while they run."""
+    """In the API's form. Instances get all of them but those of the policy and the temporary bounds, which change while they run."""
     return [
         {
             "ResourceId": name,
             "ResourceType": "auto-scaling-group",
             "Key": key,
             "Value": value,
-            "PropagateAtLaunch": key not in POLICY_TAGS.values(),
+            "PropagateAtLaunch": key not in (*POLICY_TAGS.values(), tags.OVERRIDE),
         }
         for key, value in sorted(wanted.items())
         if not key.startswith("aws:")

@@ -374,6 +374,9 @@ def test_a_fleet_takes_the_place_of_a_group_as_large_as_that_and_back(
     capacity: Any, sandbox: Any, kind: str
 ) -> None:
     capacity({"target": 12})
+    key, value = "spot.platform/override", '{"min":12,"until":"2999-01-01T00:00Z","before":4}'
+    of_group = {"ResourceId": "test-web", "ResourceType": "auto-scaling-group"}
+    sandbox.client("autoscaling").create_or_update_tags(Tags=[{**of_group, "Key": key, "Value": value, "PropagateAtLaunch": False}])
     fleet = {"kind": kind, "target": 4}
     refused = capacity(fleet)
     assert refused["failed"] and "test-web is there as auto_scaling_group" in refused["msg"], refused["msg"]
@@ -383,6 +386,8 @@ def test_a_fleet_takes_the_place_of_a_group_as_large_as_that_and_back(
     assert (made["action"], made["desired"]) == ("created", 12)
     assert "it takes the place of the auto_scaling_group, whose target is 12" in made["plan"]["reasons"]
     assert described(sandbox)["DesiredCapacity"] == 12
+    held = sandbox.client("ec2").describe_tags(Filters=[{"Name": "key", "Values": [key]}])["Tags"]
+    assert [one["Value"] for one in held] == [value], "of the fleet, and of no instance"
 
     gone = {"state": "absent", "migrate": True}
     assert capacity(gone)["changed"] and described(sandbox) is None
@@ -391,6 +396,8 @@ def test_a_fleet_takes_the_place_of_a_group_as_large_as_that_and_back(
 
     back = capacity({"migrate": True})["groups"][0]
     assert (back["action"], back["desired"]) == ("created", 12)
+    (one,) = (one for one in described(sandbox)["Tags"] if one["Key"] == key)
+    assert (one["Value"], one["PropagateAtLaunch"]) == (value, False)
     assert capacity({"kind": kind, **gone})["changed"] and described(sandbox)
 
 
