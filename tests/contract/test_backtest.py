@@ -20,7 +20,7 @@ from ansible_collections.spot.platform.plugins.module_utils.engine.simulation im
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench import backtest  # noqa: E402  the path above comes first
+from tests.bench import backtest, informed  # noqa: E402  the path above comes first
 from tests.bench.backtesting import baselines, goals, oracle, runs  # noqa: E402
 
 OPEN_CLOSED_OPEN = [1, 1, 1, 1, 1, 0, 1, 1, 1, 1]
@@ -319,3 +319,29 @@ def test_the_goals_are_judged_against_spothedge_of_the_same_case():
     assert [point.met for point in goals.points(many)] == [True, True, True, False]
     assert [point.met for point in goals.points([])] == [None] * 4
     assert goals.record_of(goals.points([]))[2] is False
+
+
+def test_who_is_told_the_present_goes_where_nothing_is_lost():
+    past = informed.Past(trace_of(gap=120, a=[1, 1, 0] * 20, b=[1] * 60))
+    assert past.chance("b", 30) == 0
+    costs, serving = informed.play(past, target=3, worth=1000)
+    assert serving == [3] * 60
+    assert costs[10:] == [3] * 49 + [9]  # after the last tick is nothing to choose for
+
+
+def test_who_is_told_the_present_takes_on_demand_where_spot_is_lost_at_once():
+    past = informed.Past(trace_of(gap=120, a=[1, 0] * 30))
+    assert past.chance("a", 31) == 1
+    assert informed.play(past, target=3, worth=1000) == ([9.0] * 60, [3] * 60)
+    costs, serving = informed.play(past, target=3, worth=1)
+    assert (costs[0], serving[1], costs[1]) == (3, 0, 9)
+
+
+def test_zones_that_are_lost_together_are_not_two():
+    together = informed.Past(trace_of(gap=120, a=[1, 1, 0] * 20, b=[1, 1, 0] * 20))
+    apart = informed.Past(trace_of(gap=120, a=[1, 1, 0] * 20, b=[0, 1, 1] * 20))
+    chances = {"a": 0.1, "b": 0.1}
+    both = (("a", 2), ("b", 2))
+    assert informed.shortage(together, both, 2, chances) == pytest.approx(0.1)
+    assert informed.shortage(apart, both, 2, chances) == 0
+    assert informed.shortage(apart, both, 3, chances) == pytest.approx(0.2)

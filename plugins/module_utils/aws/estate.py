@@ -25,7 +25,7 @@ from ansible_collections.spot.platform.plugins.module_utils.aws.market import (
     describe_spot_price_history,
     on_demand_prices,
 )
-from ansible_collections.spot.platform.plugins.module_utils.engine import costs, overrides, timeline
+from ansible_collections.spot.platform.plugins.module_utils.engine import costs, overrides, supply, timeline
 from ansible_collections.spot.platform.plugins.module_utils.engine.groups import EC2_FLEET, SPOT_FLEET
 
 RECENT_ACTIVITIES = 100
@@ -244,7 +244,7 @@ def figures(
         "override": override,
         "desired": fleet.desired,
         "on_demand_base": base,
-        "fallback": max(0, fleet.on_demand_base - base),
+        "fallback": standing_in(fleet, running, base),
         "spot": spot,
         "on_demand": on_demand,
         "serving": spot + on_demand,
@@ -291,6 +291,13 @@ def sums(cost: costs.Cost) -> dict[str, Any]:
         "fallback": costs.dollars(sum(one.fallback for one in cost.slices)),
         "interrupted": costs.dollars(sum(one.interrupted for one in cost.slices)),
     }
+
+
+def standing_in(fleet: Fleet, running: Iterable[timeline.Stay], base: int) -> int:
+    """The On-Demand capacity that the fleet is to have beyond the instances that its base needs, which may be larger than it."""
+    own = [stay.capacity for stay in sorted(running, key=lambda stay: stay.launched) if stay.lifecycle == "on_demand"]
+    coming = max(0, fleet.on_demand_base - sum(own))
+    return min(max(0, fleet.on_demand_base - base), supply.beyond_base(base, [*own, *[1] * coming]))
 
 
 def serving_now(fleet: Fleet, stays: Iterable[timeline.Stay]) -> tuple[int, int]:

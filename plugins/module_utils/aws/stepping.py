@@ -182,12 +182,12 @@ class Step:
         ending = [one for one in observation.instances if one.id in decision.moves.end]
         kept = [one for one in ending if not one.leaving]
         on_demand = decision.on_demand + sum(one.capacity for one in ending if one.pool is None)
-        going = engine.outgoing(observation.instances, ())
+        moves = replace(decision.moves, end=())
         return replace(
             decision,
-            moves=replace(decision.moves, end=()),
+            moves=moves,
             on_demand=on_demand,
-            fallback=max(0, on_demand - going - self.member.policy.on_demand_base),
+            fallback=supply.beyond_base(self.member.policy.on_demand_base, engine.on_demand_after(observation, moves)),
             expected=decision.expected + sum(one.capacity for one in kept),
             reasons=(*decision.reasons, f"nothing is ended: {self.seen.stateless[self.one.key]}"),
         )

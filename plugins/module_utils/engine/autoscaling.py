@@ -10,7 +10,7 @@ spot_autoscale acts on it, and the backtest plays recorded markets to it. What m
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ansible_collections.spot.platform.plugins.module_utils.engine import demand, homes, placement, regions, risk, supply
@@ -146,7 +146,7 @@ def decide(observation: Observation, policy: Policy) -> Decision:
         ),
     )
     if policy.fleet:
-        moves = placement.of_fleet(seen.instances, taken, target, base, supply.WORTH[policy.profile])
+        moves = placement.of_fleet(seen.instances, taken, target, supply.WORTH[policy.profile])
         taken = replace(taken, moves=moves)
     if seen.homes is not None:
         moves, rooms = homes.fitting(taken.moves, taken.prospects, seen.instances, seen.homes, target)
@@ -170,6 +170,18 @@ def price_of(seen: Observation) -> float:
     return sum(count * prices.get(pool, seen.on_demand_price) for pool, count in held.items()) / units
 
 
+def _on_demand(seen: Observation, ending: Collection[str] = ()) -> list[int]:
+    """The capacities of the On-Demand Instances that stay, the oldest first."""
+    own = [one for one in seen.instances if one.pool is None and not one.leaving and one.id not in ending]
+    return [one.capacity for one in sorted(own, key=lambda one: one.launched_at)]
+
+
+def on_demand_after(seen: Observation, moves: supply.Moves) -> list[int]:
+    """The capacities of the On-Demand Instances, the oldest first, once ``moves`` are made."""
+    new, rest = divmod(moves.on_demand, seen.on_demand_capacity)
+    return [*_on_demand(seen, moves.end), *[seen.on_demand_capacity] * new, *[rest] * bool(rest)]
+
+
 def _told(
     seen: Observation,
     policy: Policy,
@@ -182,16 +194,15 @@ def _told(
 ) -> Decision:
     """The decision, with what is told of it."""
     moves, best = taken.moves, taken.best
-    ending = set(moves.end)
+    ending = frozenset(moves.end)
     staying = [one for one in seen.instances if not one.leaving and one.id not in ending]
-    on_demand = sum(one.capacity for one in staying if one.pool is None) + moves.on_demand
-    ended = sum(one.capacity for one in seen.instances if one.pool is None and one.id in ending and not one.leaving)
+    had, has = _on_demand(seen), on_demand_after(seen, moves)
+    on_demand = sum(has)
     serving = sum(one.capacity for one in seen.instances if one.serving)
     expected = sum(one.capacity for one in staying) + sum(moves.spot.values()) + moves.on_demand
-    fallback = max(0, on_demand - policy.on_demand_base)
-    if moves.on_demand and on_demand > base:
+    if moves.on_demand and supply.beyond_base(base, has):
         kind = "fallback"
-    elif ended and on_demand + ended > base:
+    elif sum(has) - moves.on_demand < sum(had) and supply.beyond_base(base, had):
         kind = "returned"
     elif target != seen.target:
         kind = "scaled"
@@ -208,7 +219,7 @@ def _told(
         prospects=taken.prospects,
         memory=taken.memory,
         on_demand=on_demand + outgoing(seen.instances, ending),
-        fallback=fallback,
+        fallback=supply.beyond_base(policy.on_demand_base, has),
         serving=serving,
         expected=expected,
         short=max(0, target - expected),

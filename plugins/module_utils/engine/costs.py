@@ -15,6 +15,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.money import UNITS
+from ansible_collections.spot.platform.plugins.module_utils.engine.supply import beyond_base
 from ansible_collections.spot.platform.plugins.module_utils.engine.timeline import Stay
 
 MICRO = 1_000_000
@@ -163,8 +164,8 @@ def cost(
             continue
         day = start.astimezone(timezone.utc).date()
         capacity = sum(stay.capacity for stay in running)
-        on_demand = sum(stay.capacity for stay in running if stay.lifecycle == "on_demand")
-        above = max(0, on_demand - on_demand_base)
+        own = [stay.capacity for stay in sorted(running, key=lambda stay: stay.launched) if stay.lifecycle == "on_demand"]
+        on_demand, above = sum(own), beyond_base(on_demand_base, own)
         for stay in running:
             needed[stay.id, day] += span * min(1.0, target / capacity)
             if stay.lifecycle == "on_demand":

@@ -18,7 +18,7 @@ ANY = "any pool"
 """The pool of what a fleet places."""
 
 
-def of_fleet(instances: Sequence[Instance], step: Step, target: int, base: int, worth: float) -> Moves:
+def of_fleet(instances: Sequence[Instance], step: Step, target: int, worth: float) -> Moves:
     """The moves of ``step`` as a fleet of ``instances`` makes them.
 
     Spot is kept up to its part of ``target``, or what the best composition has of it: while On-Demand stands in, the
@@ -28,7 +28,7 @@ def of_fleet(instances: Sequence[Instance], step: Step, target: int, base: int, 
     alive = [one for one in instances if not one.leaving]
     spot = sum(one.capacity for one in alive if one.pool is not None)
     on_demand = sum(one.capacity for one in alive if one.pool is None)
-    wanted = max(target - base, sum(step.best.spot.values()))
+    wanted = max(target - step.base, sum(step.best.spot.values()))
     more = max(0, wanted - spot)
     besides = step.moves.on_demand
     if prod(1 - one.open for one in step.prospects.values()) * worth <= SURE:

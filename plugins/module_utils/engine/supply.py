@@ -88,12 +88,14 @@ class Stakes:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step: the moves, the composition they lead to, what each pool promises, and what to remember."""
+    """A step: the moves, the composition they lead to, what each pool promises, and what to remember. ``base``: the units of the
+    instances that are On-Demand in any case."""
 
     moves: Moves
     best: Composition
     prospects: Mapping[str, Prospect]
     memory: Memory
+    base: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def step(seen: Seen, stakes: Stakes) -> Step:
     holding = held.keys() | {one.pool for one in seen.instances if one.replaced and one.pool}
     memory = learn(seen.memory, seen.now, holding, seen.lost, seen.refused, seen.warned)
     # Most recommendations to leave are followed by no interruption: they are weighed where something is sought, and move nothing.
-    sought = sum(held.values()) + min(on_demand, seen.base) < seen.target
+    base = _of_whole_instances(seen.base, alive, stakes.on_demand_capacity)
+    sought = sum(held.values()) + min(on_demand, base) < seen.target
     promised = prospects(seen.pools, memory, seen.now, holding, hinted=sought)
     best = compose(
         [one for one in promised.values() if one.open > 0.5],
@@ -123,7 +126,7 @@ def step(seen: Seen, stakes: Stakes) -> Step:
         on_demand,
         Terms(
             target=seen.target,
-            base=seen.base,
+            base=base,
             on_demand_price=stakes.on_demand_price,
             risk_price=stakes.worth * stakes.on_demand_price * stakes.outage_hours,
             entry_price=ENTRY * stakes.on_demand_price,
@@ -135,8 +138,8 @@ def step(seen: Seen, stakes: Stakes) -> Step:
         ),
         lambda one, other: together(memory, one.pool, other.pool),
     )
-    made = moves(alive, best, promised, seen.target, seen.base, stakes)
-    return Step(_without_leaving(seen, made), best, promised, memory)
+    made = moves(alive, best, promised, seen.target, base, stakes)
+    return Step(_without_leaving(seen, made), best, promised, memory, base)
 
 
 def _without_leaving(seen: Seen, made: Moves) -> Moves:
@@ -165,7 +168,7 @@ def moves(
     base: int,
     stakes: Stakes,
 ) -> Moves:
-    """The next moves of those ``alive`` towards ``best``. ``base``: the units that are On-Demand in any case."""
+    """The next moves of those ``alive`` towards ``best``. ``base``: the units of the instances that are On-Demand in any case."""
     held, served = units_of(alive), units_of(one for one in alive if one.serving)
     on_demand, on_demand_served = held.pop(None, 0), served.pop(None, 0)
     asks = {
@@ -181,9 +184,7 @@ def moves(
         _hedge(asks, prospects, unsure, stakes.worth * stakes.on_demand_price)
     more = _whole(more, stakes.on_demand_capacity)
     tried = set()
-    standing_in = max(
-        _beyond(base, alive), max(best.on_demand, more) - _whole(base, stakes.on_demand_capacity)
-    )
+    standing_in = max(_beyond(base, alive), max(best.on_demand, more) - base)
     if standing_in > 0:
         tried = _try_out(asks, held, best, prospects, standing_in, stakes.answered)
     else:
@@ -203,13 +204,23 @@ def _look_again(asks: dict[str, int], prospects: Mapping[str, Prospect], most: f
             asked += one.pool.capacity
 
 
+def _of_whole_instances(base: int, alive: Sequence[Instance], capacity: int) -> int:
+    """The units of those On-Demand Instances that the base has, and of those of ``capacity`` that it lacks."""
+    have = sum(one.capacity for one in alive if one.pool is None) - _beyond(base, alive)
+    return have + _whole(max(0, base - have), capacity)
+
+
 def _beyond(base: int, alive: Sequence[Instance]) -> int:
-    """The On-Demand units beyond those instances that the base needs: they may be larger than it."""
+    """The On-Demand units of ``alive`` beyond those instances that the base needs."""
+    return beyond_base(base, [one.capacity for one in sorted(alive, key=lambda one: one.launched_at) if one.pool is None])
+
+
+def beyond_base(base: int, capacities: Iterable[int]) -> int:
+    """The units of On-Demand Instances, the oldest first, beyond those that the base needs: they may be larger than it."""
     beyond = 0
-    for one in sorted(alive, key=lambda one: one.launched_at):
-        if one.pool is None:
-            beyond += one.capacity if base <= 0 else 0
-            base -= one.capacity
+    for capacity in capacities:
+        beyond += capacity if base <= 0 else 0
+        base -= capacity
     return beyond
 
 

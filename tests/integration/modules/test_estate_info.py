@@ -83,6 +83,17 @@ def test_a_drought_is_in_the_minimum_the_timeline_and_the_activities(sandbox, fr
     assert any("On-Demand stands in for 6 vcpus" in line for line in status_table({"fleets": [fleet], "errors": []}))
 
 
+def test_an_instance_larger_than_the_base_stands_in_for_nothing(sandbox, fresh, estate, run_module):
+    make(sandbox, base=1)
+    for _each in range(3):
+        run_module("spot_autoscale", {"regions": ["us-east-1"]})
+        advance(sandbox, 120)
+    (fleet,) = estate()["fleets"]
+    assert (fleet["on_demand"], fleet["on_demand_base"], fleet["fallback"]) == (2, 1, 0)
+    assert fleet["serving"] == fleet["target"] == 8, "one unit of the base's instance is used, not bought once more"
+    assert fleet["cost"]["fallback_share"] == 0
+
+
 @pytest.mark.parametrize("kind", ["ec2_fleet", "spot_fleet"])
 def test_a_fleet_is_shown_like_a_group(sandbox, fresh, estate, kind):
     fleets.make(sandbox, kind)

@@ -92,6 +92,17 @@ def test_on_demand_stands_in_where_all_pools_refuse_and_goes_when_spot_serves():
     assert not any("None" in name for name in young.moves.end), "not before the Spot Instances serve"
 
 
+def test_an_instance_larger_than_the_base_is_no_fallback():
+    first = decide(seen(some(A, 2), target=6, on_demand_capacity=4), replace(POLICY, on_demand_base=2))
+    assert (first.kind, first.moves.on_demand, first.on_demand, first.fallback) == ("moved", 4, 4, 0)
+    large = [Instance("i-large", None, 4, NOW - 9000, True)]
+    there = decide(seen(large, some(A, 2), target=6, on_demand_capacity=4), replace(POLICY, on_demand_base=2))
+    assert (there.kind, there.fallback) == ("steady", 0)
+    young = [Instance("i-young", None, 4, NOW - 100, True)]
+    second = decide(seen(large, young, some(A, 2), target=6, on_demand_capacity=4), replace(POLICY, on_demand_base=2))
+    assert (second.kind, second.moves.end, second.fallback) == ("returned", ("i-young",), 0)
+
+
 def test_without_fallback_the_shortage_is_said():
     decision = decide(replace(seen(some(None, 1)), memory=CLOSED), replace(POLICY, fallback=False))
     assert decision.moves.on_demand == 0 and decision.kind == "waiting" and decision.short == 3

@@ -38,6 +38,14 @@ def test_spot_and_on_demand_at_their_prices():
     assert of([stay(0), stay(0, lifecycle="on_demand", name="i-2")], base=2).fallback_share == 0.0
 
 
+def test_an_instance_larger_than_the_base_is_no_fallback():
+    large = stay(0, lifecycle="on_demand", capacity=4, name="i-2")
+    assert of([stay(0), large], base=2).fallback_share == 0.0
+    assert of([stay(0), large], base=0).fallback_share == round(4 / 6, 4)
+    second = stay(5, lifecycle="on_demand", capacity=4, name="i-3")
+    assert of([stay(0), large, second], base=2, hours=10).fallback_share == round(4 * 5 / (6 * 5 + 10 * 5), 4)
+
+
 def test_the_overlap_of_a_replacement_is_paid_but_not_compared():
     found = of([stay(0, 6), stay(4, name="i-2")], target=2)
     assert found.spent == 360_000

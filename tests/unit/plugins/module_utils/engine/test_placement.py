@@ -29,7 +29,7 @@ def instances(prefix: str, pool: str | None, count: int, age: float = 5 * HOUR, 
 def stepped(fleet: list, target: int = 8, base: int = 2, memory: Memory = Memory(), **more: object) -> supply.Moves:
     """The moves of the fleet at its next step."""
     step = supply.step(supply.Seen(NOW, target, base, fleet, POOLS, memory, **more), STAKES)
-    return of_fleet(fleet, step, target, base, STAKES.worth)
+    return of_fleet(fleet, step, target, STAKES.worth)
 
 
 BASE = instances("o", None, 1)
@@ -101,3 +101,9 @@ def test_a_fleet_replaces_what_it_is_told_to_and_ends_it_when_the_replacement_se
     assert stepped([*BASE, *well, *bad, *new]).end == ("b0",)
     of_base = [replace(one, leaving=True, replaced=True) for one in BASE]
     assert stepped([*of_base, *well, *instances("t", "x-1b/m5.large", 1)]).on_demand == 2
+
+
+def test_a_base_in_one_large_instance_leaves_less_to_spot():
+    large = [supply.Instance("o", None, 4, NOW - HOUR, True)]
+    assert stepped([*large, *instances("s", "x-1a/m5.large", 2)]).end == ()
+    assert stepped([*large, *instances("s", "x-1a/m5.large", 1)]).spot == {ANY: 2}
