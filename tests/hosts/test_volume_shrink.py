@@ -319,6 +319,9 @@ def test_a_controller_that_dies_while_a_copy_runs_leaves_one_that_the_next_run_e
 )
 def test_other_file_systems_and_a_partition(project, shop, options):
     app = shop(**options)
+    if options["kind"] == "btrfs":
+        app.host.sh(f"rm {PATH}/fixed/holes")  # so that the first copy has not to look for any
+        app.sums = app.sums_at(PATH)
     run = project.play(size=8)
     assert run.code == 0, run.output
     retired(app, project)
