@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import ENVIRONMENT, REGION, WORKER, Project, Run
+from .conftest import ENVIRONMENT, REGION, WORKER, Project, Run, cloud_config_of
 
 NAME = f"{ENVIRONMENT}-worker"
 VOLUMES: list[dict[str, Any]] = [
@@ -39,7 +38,7 @@ def test_each_instance_is_launched_with_its_volumes_and_they_are_found_by_mount(
         "/dev/sdf": {**made, "VolumeType": "gp3", "VolumeSize": 5},
         "/dev/sdg": {**made, "VolumeType": "gp3", "VolumeSize": 20, "Iops": 4000, "Throughput": 250, "KmsKeyId": "alias/data"},
     }
-    check_start(yaml.safe_load(base64.b64decode(template["LaunchTemplateData"]["UserData"])))
+    check_start(cloud_config_of(template["LaunchTemplateData"]["UserData"]))
 
     ec2 = project.sandbox.client("ec2", REGION)
     volumes = ec2.describe_volumes(Filters=[{"Name": "tag:spot.platform/app", "Values": ["worker"]}])["Volumes"]
@@ -89,7 +88,7 @@ def test_a_container_sees_the_volumes_and_a_report_says_where_each_is_mounted(pr
     project.app({**WORKER, "runtime": {"kind": "docker", "image": "worker:1"}, "volumes": [{"mount": "/srv/data", "size": 20}]})
     project.onboard()
     (template,) = versions(project)
-    cloud_config = yaml.safe_load(base64.b64decode(template["LaunchTemplateData"]["UserData"]))
+    cloud_config = cloud_config_of(template["LaunchTemplateData"]["UserData"])
     files = {file["path"]: file["content"] for file in cloud_config["write_files"]}
     assert " --volume /srv/data:/srv/data " in files["/etc/systemd/system/worker.service"]
     assert " root sdf:ext4:/srv/data\n" in files["/etc/systemd/system/spot-volumes.service"]
