@@ -242,6 +242,8 @@ def wrong_affinity(manifest: dict[str, Any]) -> list[str]:
             problems.append(f"volumes.mount is {one['mount']!r}: with affinity it must be without spaces")
         if one["size"] is not None:
             problems.append(f"volumes of {one['mount']} has a size and affinity: what stays is not made with an instance; leave one of them out")
+        if not re.match(r"/dev/(sd|xvd)[b-z]$", one["affinity"]["device"]):
+            problems.append(f"volumes.affinity.device is {one['affinity']['device']!r}: it must be a name such as /dev/sdf")
         if one["affinity"]["device"] in launched:
             problems.append(f"volumes.affinity.device {one['affinity']['device']} is that of a volume with a size: take one behind {launched[-1]}")
         for key, value in one["affinity"].items():

@@ -43,6 +43,12 @@ options:
   after:
     description: What it has become.
     type: dict
+  once:
+    description:
+      - What tells this event from all others of its O(kind), for example the ids of two volumes. An event that is told again after a crash
+        has the same C(id) then, by which receivers know it.
+      - By default each event has an C(id) of its own.
+    type: str
   made:
     description: Whether the change was made; otherwise O(reasons) says why it was not.
     type: bool
@@ -73,6 +79,7 @@ activity:
 """
 
 import re
+import uuid
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.spot.platform.plugins.module_utils.activity import Event, as_dicts
@@ -86,6 +93,7 @@ ARGUMENTS = {
     "reasons": {"type": "list", "elements": "str", "default": []},
     "before": {"type": "dict"},
     "after": {"type": "dict"},
+    "once": {"type": "str"},
     "made": {"type": "bool", "default": True},
 }
 
@@ -95,6 +103,9 @@ def main() -> None:
     given = dict(module.params)
     if not re.match(r"^[a-z0-9_]+\.[a-z0-9_]+$", given["kind"]):
         module.fail_json(msg=f"kind is {given['kind']!r}: it must be <area>.<what>, such as volume.shrunk", activity=[])
+    once = given.pop("once")
+    if once:
+        given["id"] = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{given['kind']} {once}"))
     event = Event(changed=given.pop("made"), reasons=tuple(given.pop("reasons")), **given)
     module.exit_json(changed=False, activity=as_dicts([event]))
 

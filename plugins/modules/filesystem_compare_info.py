@@ -90,6 +90,12 @@ count:
   returned: success
   type: int
   sample: 1
+kinds:
+  description: What differs anywhere, each of RV(differences[].what) once.
+  returned: success
+  type: list
+  elements: str
+  sample: [mode]
 entries:
   description: How many paths both trees have.
   returned: success
@@ -151,6 +157,7 @@ def run(module: AnsibleModule) -> dict:
     return {
         "differences": [asdict(one) for one in found.differences[: module.params["most"]]],
         "count": len(found.differences),
+        "kinds": sorted({one.what for one in found.differences}),
         "entries": found.entries,
         "read": found.read,
         "known": found.known,

@@ -42,7 +42,7 @@ ExecStart=/bin/bash -c 'n=0; while :; do for one in {PATH}/files/*/7; do echo $(
 
 
 def options() -> list[str]:
-    """What the role gives rsync."""
+    """What the role gives rsync for the first copy, where no file has holes, as here."""
     return yaml.safe_load((ROOT / "roles/volume_shrink/vars/main.yml").read_text())["__volume_shrink_rsync"]
 
 

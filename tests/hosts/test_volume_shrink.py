@@ -222,6 +222,7 @@ def retired(app: Shop, project: Project) -> None:
     (snapshot,) = app.volumes.ec2.describe_snapshots(Filters=[{"Name": "volume-id", "Values": [app.old]}])["Snapshots"]
     assert "spot.platform/delete-after" in {tag["Key"] for tag in snapshot["Tags"]}
     assert project.events()[-1]["kind"] != "volume.not_shrunk"
+    assert len({one["id"] for one in project.events() if one["kind"] == "volume.shrunk"}) == 1
 
 
 def check_old(app: Shop) -> None:
@@ -312,16 +313,48 @@ def test_a_controller_that_dies_while_a_copy_runs_leaves_one_that_the_next_run_e
     retired(app, project)
 
 
+def test_what_has_become_of_it_is_told_by_one_event_whenever_the_controller_dies(project, shop):
+    app = shop()
+    for task in ("Forget the pause", "Say that all is done"):
+        assert project.play(size=8, kill=f"before:{task}").code == -9
+    run = project.play(size=8)
+    assert run.code == 0, run.output
+    first, again = [one for one in project.events() if one["kind"] == "volume.shrunk"]
+    assert {**first, "time": "", "run": ""} == {**again, "time": "", "run": ""} and first["after"]["downtime_seconds"] > 0
+    retired(app, project)
+
+
 @pytest.mark.parametrize(
-    "options",
-    [{"kind": "xfs", "fstab": "LABEL", "tags": LAUNCHED}, {"kind": "btrfs", "fstab": "path"}, {"kind": "ext4", "partition": True}],
+    ("options", "holes"),
+    [
+        ({"kind": "xfs", "fstab": "LABEL", "tags": LAUNCHED}, "rm holes"),
+        ({"kind": "btrfs", "fstab": "path"}, "rm holes"),
+        ({"kind": "ext4", "partition": True}, "rm holes; truncate -s 8K holes"),
+    ],
     ids=["XFS, on a volume of the launch", "Btrfs", "ext4, in a partition"],
 )
-def test_other_file_systems_and_a_partition(project, shop, options):
+def test_other_file_systems_and_a_partition(project, shop, options, holes):
     app = shop(**options)
+    app.host.sh(f"cd {PATH}/fixed; {holes}")
+    app.sums = app.sums_at(PATH)
+    run = project.play(size=8, arguments=("-v",))
+    assert run.code == 0, run.output
+    first = run.output.split("Copy all files]")[1].split("TASK [")[0]
+    assert "--hard-links" in first and ("--sparse" in first) == ("truncate" in holes), "holes are looked for where there are any"
+    retired(app, project)
+
+
+def test_a_file_that_got_holes_after_they_were_looked_for_keeps_them(project, shop, host):
+    app = shop()
+    host.sh(f"rm {PATH}/fixed/holes")
+    assert project.play(size=8, kill="in:Wait until the snapshot is complete:0").code == -9
+    place = host.sh("findmnt -rno TARGET | grep ^/run/spot-platform/")
+    host.sh(f"cd {PATH}/fixed; truncate -s 100M holes; cp -p --sparse=never holes {place}/fixed; touch -r . {place}/fixed; sync")
+    app.sums = app.sums_at(PATH)
     run = project.play(size=8)
     assert run.code == 0, run.output
     retired(app, project)
+    assert int(host.sh(f"stat -c %b {PATH}/fixed/holes")) < 1000
 
 
 def test_who_uses_the_mount_still_has_everything_put_back(project, shop, host):

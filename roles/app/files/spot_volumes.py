@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make file systems on this instance's data volumes where they are blank, and mount them. Run by spot-volumes.service, and at boot."""
 # Arguments: who owns the roots of new file systems, and <device>:<type>:<mount point> each, where the device of EFS is <file system>/<access
-# point>. What fstab names already is only mounted.
+# point>, and one that is attached at any time after the launch has a + behind it. What fstab names already is only mounted.
 
 import ctypes
 import fcntl
@@ -21,7 +21,13 @@ import urllib.request
 FSTAB = "/etc/fstab"
 PACKAGE = "/run/amazon-efs-utils.deb"
 MIB = 1 << 20
+UID = "70000"  # of the owner, the same on all instances, since volumes go from one to another; no distribution gives it away
 SECONDS = int(os.environ.get("SPOT_VOLUMES_SECONDS", "60"))
+
+
+# What is not attached yet. It has no docstring, for these are left out in the user data.
+class Absent(RuntimeError):
+    pass
 
 
 def say(*words):
@@ -122,14 +128,13 @@ def name_in_fstab(line):
 
 def give(mount, owner):
     """The root of a file system with nothing in it goes to the owner, who is made where there is none."""
-    if set(os.listdir(mount)) - {"lost+found"} or os.stat(mount).st_uid:
-        return
     try:
         user = pwd.getpwnam(owner)
     except KeyError:
-        run("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", owner)
+        run("useradd", "--system", "--uid", UID, "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", owner)
         user = pwd.getpwnam(owner)
-    os.chown(mount, user.pw_uid, user.pw_gid)
+    if not set(os.listdir(mount)) - {"lost+found"} and not os.stat(mount).st_uid:
+        os.chown(mount, user.pw_uid, user.pw_gid)
 
 
 def get_efs_utils():
@@ -152,6 +157,7 @@ def get_efs_utils():
 
 
 def ensure(owner, device, kind, mount):
+    absent = device.endswith("+") and not disk_of(device[:-1])
     if kind == "efs":
         get_efs_utils()
     if not named(mount) and kind == "efs":
@@ -159,10 +165,12 @@ def ensure(owner, device, kind, mount):
         # Mounted from here only: two at once would mount it twice.
         name_in_fstab(f"{name}:/ {mount} efs _netdev,noauto,tls,iam,accesspoint={point} 0 0")
     elif not named(mount):
-        uuid, kind = filesystem(found(device), kind)
+        if absent:
+            raise Absent
+        uuid, kind = filesystem(found(device.rstrip("+")), kind)
         name_in_fstab(f"UUID={uuid} {mount} {kind} defaults,nofail,x-systemd.device-timeout=90 0 {0 if kind == 'xfs' else 2}")
     os.makedirs(mount, exist_ok=True)
-    for second in range(SECONDS):
+    for second in range(1 if absent else SECONDS):
         if os.path.ismount(mount):
             break
         time.sleep(min(1, second))
@@ -172,13 +180,14 @@ def ensure(owner, device, kind, mount):
         except RuntimeError as error:
             problem = str(error)
     if not os.path.ismount(mount):
-        raise RuntimeError(problem)
+        raise Absent if absent else RuntimeError(problem)
     if kind != "efs":
         give(mount, owner)
 
 
-def main(owner, *volumes):
-    failed = []
+def ensure_all(owner, volumes):
+    """Where it failed, and the volumes that are not attached yet, or lie on one that is not."""
+    failed, waiting = [], []
     with open("/run/spot-volumes.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for volume in volumes:
@@ -186,10 +195,24 @@ def main(owner, *volumes):
             try:
                 if any(mount.startswith(one + "/") for one in failed):
                     raise RuntimeError("what it lies on is not mounted")
+                if any(mount.startswith(one.split(":", 2)[2] + "/") for one in waiting):
+                    raise Absent
                 ensure(owner, device, kind, mount)
+            except Absent:
+                waiting.append(volume)
             except (OSError, RuntimeError) as error:
                 say(volume, "failed:", error)
                 failed.append(mount)
+    return failed, waiting
+
+
+def main(owner, *volumes):
+    failed, waiting = ensure_all(owner, volumes)
+    if waiting and not failed:
+        say("waits until attached:", *waiting)
+    while waiting and not failed:
+        time.sleep(1)
+        failed, waiting = ensure_all(owner, waiting)
     return bool(failed)
 
 

@@ -1,7 +1,7 @@
 """Kill the controller, as if its machine had lost its power: after the first changed task that it was not killed after before.
 
 ``KILLER=each`` does so, and notes the task's name in the file of ``KILLER_LOG``; ``KILLER=in:<task>:<seconds>`` kills it while the task
-of that name runs, so many seconds after its start.
+of that name runs, so many seconds after its start; ``KILLER=before:<task>`` before it begins.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class CallbackModule(CallbackBase):
         name, _colon, seconds = self._what.rpartition(":")
         if self._how == "in" and task.get_name().split(" : ")[-1] == name:
             threading.Timer(float(seconds), self._kill, [name]).start()
+        if self._how == "before" and task.get_name().split(" : ")[-1] == self._what:
+            self._kill(self._what)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         name = result._task.get_name().split(" : ")[-1]

@@ -27,6 +27,7 @@ def test_folders_that_are_the_same_and_one_that_is_not(run_module, folders, tmp_
     os.utime(tmp_path / "copy", (1, 1))
     second = run_module("filesystem_compare_info", {**task, "most": 1})
     assert second["count"] == 2 and len(second["differences"]) == 1
+    assert second["kinds"] == ["extra", "mode"], "also of what is not returned"
     whole = run_module("filesystem_compare_info", folders)
     assert {(one["path"], one["what"], one["source"], one["copy"]) for one in whole["differences"]} == {
         ("new", "extra", "", ""),

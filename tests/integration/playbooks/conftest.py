@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
 import re
@@ -30,6 +32,14 @@ WEB: dict[str, Any] = {
     "name": "web",
     "runtime": {"kind": "gunicorn", "command": "hello:application", "port": 8000, "health_path": "/health"},
 }
+
+
+def cloud_config_of(user_data: str) -> dict[str, Any]:
+    """What user data of a launch template tells cloud-init."""
+    text = gzip.decompress(base64.b64decode(user_data)).decode()
+    assert text.startswith("#cloud-config\n")
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
 
 
 class Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import ENVIRONMENT, REGION, WORKER, Project, Run
+from .conftest import ENVIRONMENT, REGION, WORKER, Project, Run, cloud_config_of
 
 NAME = f"{ENVIRONMENT}-worker"
 VOLUMES: list[dict[str, Any]] = [
@@ -39,7 +38,7 @@ def test_each_instance_is_launched_with_its_volumes_and_they_are_found_by_mount(
         "/dev/sdf": {**made, "VolumeType": "gp3", "VolumeSize": 5},
         "/dev/sdg": {**made, "VolumeType": "gp3", "VolumeSize": 20, "Iops": 4000, "Throughput": 250, "KmsKeyId": "alias/data"},
     }
-    check_start(yaml.safe_load(base64.b64decode(template["LaunchTemplateData"]["UserData"])))
+    check_start(cloud_config_of(template["LaunchTemplateData"]["UserData"]))
 
     ec2 = project.sandbox.client("ec2", REGION)
     volumes = ec2.describe_volumes(Filters=[{"Name": "tag:spot.platform/app", "Values": ["worker"]}])["Volumes"]
@@ -79,20 +78,24 @@ def check_start(cloud_config: dict[str, Any]) -> None:
     assert boot.endswith(f"\nEND-OF-SCRIPT\n{command} || true\n")
     script = boot.split("'END-OF-SCRIPT'\n")[1].split("\nEND-OF-SCRIPT\n")[0]
     compile(script, "spot-volumes.py", "exec")
-    assert len(script) < 6500 and '"""' not in script
+    assert len(script) < 7500 and '"""' not in script
     unit = files["/etc/systemd/system/worker.service"].splitlines()
     assert {"Requires=spot-volumes.service", "After=spot-volumes.service", "ReadWritePaths=/srv/data /srv/data/logs"} <= set(unit)
     assert "xfsprogs" in cloud_config["packages"]
 
 
 def test_a_container_sees_the_volumes_and_a_report_says_where_each_is_mounted(project: Project, tmp_path: Path) -> None:
-    project.app({**WORKER, "runtime": {"kind": "docker", "image": "worker:1"}, "volumes": [{"mount": "/srv/data", "size": 20}]})
+    stays = {"mount": "/srv/data/stays", "filesystem": "xfs", "affinity": {"device": "/dev/sdm"}}
+    project.app({**WORKER, "runtime": {"kind": "docker", "image": "worker:1"}, "volumes": [{"mount": "/srv/data", "size": 20}, stays]})
     project.onboard()
     (template,) = versions(project)
-    cloud_config = yaml.safe_load(base64.b64decode(template["LaunchTemplateData"]["UserData"]))
+    cloud_config = cloud_config_of(template["LaunchTemplateData"]["UserData"])
     files = {file["path"]: file["content"] for file in cloud_config["write_files"]}
-    assert " --volume /srv/data:/srv/data " in files["/etc/systemd/system/worker.service"]
-    assert " root sdf:ext4:/srv/data\n" in files["/etc/systemd/system/spot-volumes.service"]
+    assert " --volume /srv/data:/srv/data --volume /srv/data/stays:/srv/data/stays " in files["/etc/systemd/system/worker.service"]
+    assert " root sdf:ext4:/srv/data sdm+:xfs:/srv/data/stays\n" in files["/etc/systemd/system/spot-volumes.service"]
+    assert cloud_config["bootcmd"][0].endswith(" root sdf:ext4:/srv/data || true\n"), "what is attached later is not waited for there"
+    assert "xfsprogs" in cloud_config["packages"]
+    assert cloud_config["runcmd"][-1] == ["systemctl", "enable", "--now", "--no-block", "worker.service", "spot-drain.service"]
 
     run = project.play("volume_report", volume_report_file=str(tmp_path / "volumes.json"))
     assert run.code == 0, run.output

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import yaml
 
-from .conftest import ENVIRONMENT, REGION, WORKER, Project
+from .conftest import ENVIRONMENT, REGION, WORKER, Project, cloud_config_of
 
 NAME = f"{ENVIRONMENT}-worker"
 TOKEN = f"{NAME}-media"
@@ -53,7 +51,7 @@ def check_start(project: Project, source: str) -> None:
     ec2 = project.sandbox.client("ec2", REGION)
     versions = ec2.describe_launch_template_versions(LaunchTemplateName=NAME)["LaunchTemplateVersions"]
     assert len(versions) == 1
-    cloud_config = yaml.safe_load(base64.b64decode(versions[0]["LaunchTemplateData"]["UserData"]))
+    cloud_config = cloud_config_of(versions[0]["LaunchTemplateData"]["UserData"])
     files = {file["path"]: file["content"] for file in cloud_config["write_files"]}
     unit = files["/etc/systemd/system/spot-volumes.service"].splitlines()
     command = "/usr/bin/python3 /usr/local/lib/spot-volumes.py worker sdf:ext4:/srv/data"

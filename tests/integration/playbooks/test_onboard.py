@@ -7,9 +7,7 @@ import json
 import stat
 from typing import Any
 
-import yaml
-
-from .conftest import ENVIRONMENT, REGION, WEB, Project
+from .conftest import ENVIRONMENT, REGION, WEB, Project, cloud_config_of
 
 NAME = f"{ENVIRONMENT}-web"
 
@@ -35,7 +33,7 @@ def test_onboarding_makes_the_application_and_again_changes_nothing(project: Pro
 
     check_network(project)
     template = check_template(project)
-    check_start(yaml.safe_load(base64.b64decode(template["UserData"])))
+    check_start(cloud_config_of(template["UserData"]))
     check_balancer(project)
     check_role(project, [permission])
     group = project.sandbox.client("autoscaling", REGION).describe_auto_scaling_groups()["AutoScalingGroups"][0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -34,6 +36,15 @@ def test_versions_are_paged_deleted_and_never_numbered_again(fresh):
     (shown,) = ec2.describe_launch_templates()["LaunchTemplates"]
     assert {tag["Key"]: tag["Value"] for tag in shown["Tags"]} == {"app": "web", "more": "1"}
     assert shown["LatestVersionNumber"] == 4
+
+
+def test_user_data_has_its_limit(fresh):
+    ec2 = fresh.client("ec2")
+    data = {"UserData": base64.b64encode(bytes(16384)).decode()}
+    ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
+    longer = {"UserData": base64.b64encode(bytes(16385)).decode()}
+    with pytest.raises(ClientError, match="InvalidUserData.Malformed.*limited to 16384 bytes"):
+        ec2.create_launch_template_version(LaunchTemplateName="web", LaunchTemplateData=longer)
 
 
 def test_target_health_follows_the_instance(fresh):

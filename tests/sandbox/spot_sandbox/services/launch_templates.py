@@ -7,6 +7,7 @@ its client token.
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -17,6 +18,9 @@ from moto.ec2.responses import EC2Response
 from moto.ec2.utils import parse_user_data
 
 from spot_sandbox.services.ec2 import Page
+
+LONGEST_USER_DATA = 16384
+"""Bytes, without base64."""
 
 _made: dict[tuple[str, str], str] = {}
 """(region, client token) -> template id"""
@@ -135,6 +139,8 @@ class LaunchTemplates(EC2Response):
         data = dict(self._get_param("LaunchTemplateData", {}))
         if data.get("UserData") is not None and not isinstance(data["UserData"], Base64EncodedString):
             data["UserData"] = parse_user_data(data["UserData"])
+        if len(base64.b64decode(str(data.get("UserData") or ""))) > LONGEST_USER_DATA:
+            raise EC2ClientError("InvalidUserData.Malformed", f"User data is limited to {LONGEST_USER_DATA} bytes")
         return data
 
     def _creator(self) -> str:

@@ -170,6 +170,7 @@ def test_volumes_that_stay_are_found_once_for_all_regions() -> None:
         ({"unit": "instances"}, [{**STAYS, "mount": "/srv/my data"}], "with affinity it must be without spaces"),
         ({"unit": "instances"}, [STAYS, {**STAYS, "mount": "/srv/more"}], "volumes.affinity.device /dev/sdf is there twice"),
         ({"unit": "instances"}, [{**STAYS, "affinity": {"device": "/dev/sdf", "move_after": -1}}], "move_after of /srv/data is -1"),
+        ({"unit": "instances"}, [{**STAYS, "affinity": {"device": "sdf"}}], "volumes.affinity.device is 'sdf': it must be a name such as /dev/sdf"),
         ({"unit": "instances"}, [{**STAYS, "size": 20}], "what stays is not made with an instance"),
         ({"unit": "instances"}, [STAYS, {"mount": "/srv/logs", "size": 20}], "/dev/sdf is that of a volume with a size: take one behind /dev/sdf"),
     ],
