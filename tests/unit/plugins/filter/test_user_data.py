@@ -35,6 +35,7 @@ def test_what_stands_stays_where_it_says_the_same(data):
 @pytest.mark.parametrize(
     "known",
     ["", None, "no base64!", base64.b64encode(gzip.compress(TEXT.encode())[:-9]).decode(), base64.b64encode(b"\x1f\x8bnothing").decode()],
+    ids=["empty", "none", "no base64", "cut off", "no gzip"],
 )
 def test_what_cannot_be_read_is_replaced(known):
     assert user_data(TEXT, known) == user_data(TEXT)
