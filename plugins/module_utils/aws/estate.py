@@ -219,9 +219,9 @@ def figures(
 ) -> dict[str, Any]:
     """All that estate_info says of a fleet (its RETURN describes the keys)."""
     now, target, base = fleet.now, fleet.number(ours.TARGET, fleet.desired), fleet.number(ours.ON_DEMAND_BASE, 0)
-    override = overrides.bounds_of(overrides.read(fleet.tags.get(ours.OVERRIDE)), now.timestamp(), fleet.tags.get(ours.UNIT, "instances"))
-    if override:
-        base = max(base, override["on_demand_base"] or 0)
+    most, unit = fleet.number(ours.MAXIMUM, fleet.bounds[1]), fleet.tags.get(ours.UNIT, "instances")
+    override = overrides.read(fleet.tags.get(ours.OVERRIDE))
+    base = overrides.base_of(override, now.timestamp(), base, most)
     stays = stays_of(fleet, activities, known)
     since = complete_since(fleet, activities, known, earliest)
     steps = timeline.serving(stays, since, now)
@@ -237,11 +237,11 @@ def figures(
         "region": fleet.region,
         "group": fleet.name,
         "kind": fleet.kind,
-        "unit": fleet.tags.get(ours.UNIT, "instances"),
+        "unit": unit,
         "target": target,
         "min": fleet.number(ours.MINIMUM, fleet.bounds[0]),
-        "max": fleet.number(ours.MAXIMUM, fleet.bounds[1]),
-        "override": override,
+        "max": most,
+        "override": overrides.bounds_of(override, now.timestamp(), unit),
         "desired": fleet.desired,
         "on_demand_base": base,
         "fallback": standing_in(fleet, running, base),
@@ -295,7 +295,7 @@ def sums(cost: costs.Cost) -> dict[str, Any]:
 
 def standing_in(fleet: Fleet, running: Iterable[timeline.Stay], base: int) -> int:
     """The On-Demand capacity that the fleet is to have beyond the instances that its base needs, which may be larger than it."""
-    own = [stay.capacity for stay in sorted(running, key=lambda stay: stay.launched) if stay.lifecycle == "on_demand"]
+    own = timeline.on_demand_of(running)
     coming = max(0, fleet.on_demand_base - sum(own))
     return min(max(0, fleet.on_demand_base - base), supply.beyond_base(base, [*own, *[1] * coming]))
 

@@ -208,12 +208,10 @@ def policy_of(
         raise ValueError(f"the tag {ours.ZONE_SHARE} of {one.name} is {share!r}, not a number above 0 and up to 1") from None
     low, high = number("min", ours.MINIMUM), number("max", ours.MAXIMUM)
     unit = one.text(ours.UNIT, "instances")
-    base, override = number("on_demand_base", ours.ON_DEMAND_BASE), overrides.read(one.tags.get(ours.OVERRIDE))
-    if override is not None and override.holds(one.now):
-        base = max(base, min(override.on_demand_base or 0, high))
+    override = overrides.read(one.tags.get(ours.OVERRIDE))
     return engine.Policy(
         scaling=replace(scaling or Scaling(low, high), min=low, max=high, unit=unit, override=override),
-        on_demand_base=base,
+        on_demand_base=overrides.base_of(override, one.now, number("on_demand_base", ours.ON_DEMAND_BASE), high),
         profile=profile,
         fallback=fallback == "on_demand",
         most_of_zone=most_of_zone,

@@ -10,7 +10,7 @@ spot_autoscale acts on it, and the backtest plays recorded markets to it. What m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ansible_collections.spot.platform.plugins.module_utils.engine import demand, homes, placement, regions, risk, supply
@@ -170,16 +170,11 @@ def price_of(seen: Observation) -> float:
     return sum(count * prices.get(pool, seen.on_demand_price) for pool, count in held.items()) / units
 
 
-def _on_demand(seen: Observation, ending: Collection[str] = ()) -> list[int]:
-    """The capacities of the On-Demand Instances that stay, the oldest first."""
-    own = [one for one in seen.instances if one.pool is None and not one.leaving and one.id not in ending]
-    return [one.capacity for one in sorted(own, key=lambda one: one.launched_at)]
-
-
 def on_demand_after(seen: Observation, moves: supply.Moves) -> list[int]:
     """The capacities of the On-Demand Instances, the oldest first, once ``moves`` are made."""
+    staying = [one for one in seen.instances if not one.leaving and one.id not in moves.end]
     new, rest = divmod(moves.on_demand, seen.on_demand_capacity)
-    return [*_on_demand(seen, moves.end), *[seen.on_demand_capacity] * new, *[rest] * bool(rest)]
+    return [*supply.on_demand_of(staying), *[seen.on_demand_capacity] * new, *[rest] * bool(rest)]
 
 
 def _told(
@@ -194,9 +189,9 @@ def _told(
 ) -> Decision:
     """The decision, with what is told of it."""
     moves, best = taken.moves, taken.best
-    ending = frozenset(moves.end)
+    ending = set(moves.end)
     staying = [one for one in seen.instances if not one.leaving and one.id not in ending]
-    had, has = _on_demand(seen), on_demand_after(seen, moves)
+    had, has = supply.on_demand_of(one for one in seen.instances if not one.leaving), on_demand_after(seen, moves)
     on_demand = sum(has)
     serving = sum(one.capacity for one in seen.instances if one.serving)
     expected = sum(one.capacity for one in staying) + sum(moves.spot.values()) + moves.on_demand

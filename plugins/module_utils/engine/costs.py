@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.spot.platform.plugins.module_utils.engine.money import UNITS
 from ansible_collections.spot.platform.plugins.module_utils.engine.supply import beyond_base
-from ansible_collections.spot.platform.plugins.module_utils.engine.timeline import Stay
+from ansible_collections.spot.platform.plugins.module_utils.engine.timeline import Stay, on_demand_of
 
 MICRO = 1_000_000
 HOUR = 3600.0
@@ -164,7 +164,7 @@ def cost(
             continue
         day = start.astimezone(timezone.utc).date()
         capacity = sum(stay.capacity for stay in running)
-        own = [stay.capacity for stay in sorted(running, key=lambda stay: stay.launched) if stay.lifecycle == "on_demand"]
+        own = on_demand_of(running)
         on_demand, above = sum(own), beyond_base(on_demand_base, own)
         for stay in running:
             needed[stay.id, day] += span * min(1.0, target / capacity)

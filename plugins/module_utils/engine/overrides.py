@@ -226,5 +226,12 @@ def bounds_of(override: Override | None, now: float, unit: str) -> dict[str, Any
     }
 
 
+def base_of(override: Override | None, now: float, base: int, most: int) -> int:
+    """The On-Demand base in force, of the manifest's ``base`` and what somebody set, that within ``most``."""
+    if override is None or not override.holds(now):
+        return base
+    return max(base, min(override.on_demand_base or 0, most))
+
+
 def _list(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))

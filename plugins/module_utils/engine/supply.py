@@ -206,13 +206,18 @@ def _look_again(asks: dict[str, int], prospects: Mapping[str, Prospect], most: f
 
 def _of_whole_instances(base: int, alive: Sequence[Instance], capacity: int) -> int:
     """The units of those On-Demand Instances that the base has, and of those of ``capacity`` that it lacks."""
-    have = sum(one.capacity for one in alive if one.pool is None) - _beyond(base, alive)
+    have = sum(on_demand_of(alive)) - _beyond(base, alive)
     return have + _whole(max(0, base - have), capacity)
 
 
 def _beyond(base: int, alive: Sequence[Instance]) -> int:
     """The On-Demand units of ``alive`` beyond those instances that the base needs."""
-    return beyond_base(base, [one.capacity for one in sorted(alive, key=lambda one: one.launched_at) if one.pool is None])
+    return beyond_base(base, on_demand_of(alive))
+
+
+def on_demand_of(instances: Iterable[Instance]) -> list[int]:
+    """The capacities of those that are On-Demand, the oldest first."""
+    return [one.capacity for one in sorted(instances, key=lambda one: one.launched_at) if one.pool is None]
 
 
 def beyond_base(base: int, capacities: Iterable[int]) -> int:

@@ -44,6 +44,11 @@ class Step:
         return self.spot + self.on_demand
 
 
+def on_demand_of(stays: Iterable[Stay]) -> list[int]:
+    """The capacities of those that are On-Demand, the oldest first."""
+    return [stay.capacity for stay in sorted(stays, key=lambda stay: stay.launched) if stay.lifecycle == "on_demand"]
+
+
 def serving(stays: Iterable[Stay], since: datetime, until: datetime) -> tuple[Step, ...]:
     """The serving capacity from ``since`` to ``until``: a step at ``since`` and one at each change, in order.
 
